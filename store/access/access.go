@@ -1,0 +1,225 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"satchel/store"
+	"satchel/store/ledger"
+	"satchel/store/seal"
+)
+
+var (
+	// ErrNoRepository: nothing at this location says that it is one.
+	ErrNoRepository = errors.New("no repository there")
+	// ErrExists: there is a repository already.
+	ErrExists = errors.New("there is a repository already")
+	// ErrNotEmpty: no repository, but objects that could be parts of one.
+	ErrNotEmpty = errors.New("it is not empty: an earlier init did not finish, or something else lies there")
+	// ErrOther: the location held another repository when this device last looked.
+	ErrOther = errors.New("another repository lies there than the one this device knows")
+	// ErrSecret: no passphrase or recovery code of the repository's.
+	ErrSecret = errors.New("wrong passphrase or recovery code")
+	// ErrNoSecret: one is needed, and there is nobody to ask.
+	ErrNoSecret = errors.New("a passphrase or recovery code is needed to join")
+)
+
+// Config is what opening or founding a repository needs.
+type Config struct {
+	Store    store.Store
+	Location string // by which the store is known to the user; never a secret
+	Place    Place
+	Device   string                                    // this computer's name
+	Secret   func(ctx context.Context) (string, error) // asks for passphrase or recovery code, to join
+	Rand     io.Reader
+}
+
+// Access is a repository that is open to this device.
+type Access struct {
+	Pin
+	Keyring *seal.Keyring
+	Keys    *seal.Keys
+	Me      *seal.Identity // nil: read only, this device is not enrolled
+	Log     *ledger.Log    // to be synced, and closed
+	Joined  bool           // by this call
+}
+
+// bootstrap is the object named "satchel".
+type bootstrap struct {
+	Satchel    string `json:"satchel"`
+	Format     int    `json:"format"`
+	Repository string `json:"repository"`
+	Genesis    string `json:"genesis"`
+}
+
+const bootstrapName = "satchel"
+
+// maxBootstrap is its size in bytes.
+const maxBootstrap = 4 << 10
+
+// Look reads which repository lies in a store. It reports ErrNoRepository.
+func Look(ctx context.Context, s store.Store) (Pin, error) {
+	b, err := s.Get(ctx, bootstrapName, 0, -1)
+	if errors.Is(err, store.ErrNotFound) {
+		return Pin{}, fmt.Errorf("%w: %w", ErrNoRepository, err)
+	} else if err != nil {
+		return Pin{}, err
+	}
+	var f bootstrap
+	if len(b) > maxBootstrap || json.Unmarshal(b, &f) != nil || f.Satchel != "repository" {
+		return Pin{}, fmt.Errorf("%w: the object %q is not what satchel writes there", ledger.ErrDamaged, bootstrapName)
+	}
+	if f.Format != 1 {
+		return Pin{}, fmt.Errorf("%w: format %d", ledger.ErrTooNew, f.Format)
+	}
+	pin, _, err := parsePin(pinFile{"", f.Repository, f.Genesis})
+	if err != nil {
+		return Pin{}, fmt.Errorf("%w: the object %q: %w", ledger.ErrDamaged, bootstrapName, err)
+	}
+	return pin, nil
+}
+
+// Open opens the repository for this device: with its own key and no request at all where
+// it has been here before, else it joins. It reports ErrNoRepository, ErrOther, ErrSecret,
+// ErrNoSecret.
+func Open(ctx context.Context, c Config) (*Access, error) {
+	pin, pinned, err := c.Place.Pinned(c.Location)
+	if err != nil {
+		return nil, err
+	}
+	if !pinned {
+		if pin, err = Look(ctx, c.Store); err != nil {
+			return nil, err
+		}
+		pin.Location = c.Location
+	}
+	me, err := seal.LoadIdentity(c.Place.KeyPath(pin.Repository))
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.join(ctx, pin, nil)
+	} else if err != nil {
+		return nil, err
+	}
+	if me.Repo != pin.Repository || ledger.Hash(me.Genesis) != pin.Genesis {
+		return nil, fmt.Errorf("%w: %s", ErrOther, c.Location)
+	}
+	ring, err := c.kept(me)
+	if err != nil {
+		newest, _, err := c.listKeys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o, err := c.fetch(ctx, me, newest)
+		if errors.Is(err, store.ErrNotFound) {
+			return c.join(ctx, pin, me) // its slot is missing: an enrolment did not finish
+		} else if err != nil {
+			return nil, err
+		}
+		if err := c.keep(me.Repo, o.generation, o.slot, o.ring); err != nil {
+			return nil, err
+		}
+		ring = o.Keyring
+	}
+	if !pinned {
+		if err := c.Place.savePin(pin); err != nil {
+			return nil, err
+		}
+	}
+	return c.open(pin, ring, me)
+}
+
+func (c Config) open(pin Pin, ring *seal.Keyring, me *seal.Identity) (*Access, error) {
+	a := &Access{Pin: pin, Keyring: ring, Keys: ring.Keys(pin.Repository), Me: me}
+	lc := ledger.Config{Store: c.Store, Keys: a.Keys, Keyring: ring, Repository: pin.Repository, Genesis: pin.Genesis,
+		Path: c.Place.LedgerPath(pin.Repository), Rand: c.Rand}
+	if me != nil {
+		lc.Me = me.Principal.ID
+	}
+	var err error
+	a.Log, err = ledger.Open(lc)
+	return a, err
+}
+
+// kept opens the slot and the ring that this device has kept.
+func (c Config) kept(me *seal.Identity) (*seal.Keyring, error) {
+	slot, err := os.ReadFile(c.Place.keptPath(me.Repo, "slot"))
+	if err != nil {
+		return nil, err
+	}
+	ring, err := os.ReadFile(c.Place.keptPath(me.Repo, "ring"))
+	if err != nil {
+		return nil, err
+	}
+	generation, sealed, ok := strings.Cut(string(slot), "\n")
+	g, err := strconv.ParseUint(generation, 10, 32)
+	if !ok || err != nil {
+		return nil, errors.New("kept slot")
+	}
+	return openRing(me, uint32(g), []byte(sealed), ring)
+}
+
+func openRing(me *seal.Identity, g uint32, slot, ring []byte) (*seal.Keyring, error) {
+	kek, err := me.UnwrapKEK(g, slot)
+	if err != nil {
+		return nil, fmt.Errorf("slot of generation %d: %w", g, err)
+	}
+	payload, err := seal.KEK(me.Repo, g, kek).OpenObject(seal.Ring, 0, ring)
+	if err != nil {
+		return nil, fmt.Errorf("keyring %d: %w", g, err)
+	}
+	return seal.ParseKeyring(payload)
+}
+
+// opened is a keyring together with what it was opened from.
+type opened struct {
+	*seal.Keyring
+	generation uint32
+	slot, ring []byte
+}
+
+// fetch reads the newest keyring, through the identity's slot.
+func (c Config) fetch(ctx context.Context, me *seal.Identity, newest uint32) (o opened, err error) {
+	o.generation = newest
+	if o.slot, err = c.Store.Get(ctx, seal.SlotName(me.Principal.ID, newest), 0, -1); err != nil {
+		return o, fmt.Errorf("slot of generation %d: %w", newest, err)
+	}
+	if o.ring, err = c.Store.Get(ctx, ringName(newest), 0, -1); err != nil {
+		return o, fmt.Errorf("keyring %d: %w", newest, err)
+	}
+	o.Keyring, err = openRing(me, newest, o.slot, o.ring)
+	return o, err
+}
+
+func (c Config) keep(repo seal.RepoID, g uint32, slot, ring []byte) error {
+	err := writePrivate(c.Place.keptPath(repo, "ring"), ring)
+	return errors.Join(err, writePrivate(c.Place.keptPath(repo, "slot"), append([]byte(fmt.Sprintf("%d\n", g)), slot...)))
+}
+
+func ringName(g uint32) string { return fmt.Sprintf("k/%d/ring", g) }
+
+// listKeys returns the newest generation that has a keyring and the names of the people.
+func (c Config) listKeys(ctx context.Context) (newest uint32, people []string, err error) {
+	for o, err := range c.Store.List(ctx, "k/") {
+		if err != nil {
+			return 0, nil, fmt.Errorf("keys: %w", err)
+		}
+		if strings.HasPrefix(o.Name, "k/p/") {
+			people = append(people, o.Name)
+			continue
+		}
+		mid, ok := strings.CutSuffix(strings.TrimPrefix(o.Name, "k/"), "/ring")
+		if g, err := strconv.ParseUint(mid, 10, 32); ok && err == nil {
+			newest = max(newest, uint32(g))
+		}
+	}
+	if newest == 0 {
+		return 0, nil, fmt.Errorf("%w: it has no keyring", ledger.ErrDamaged)
+	}
+	return newest, people, nil
+}

@@ -1,0 +1,118 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"satchel/store"
+	"satchel/store/ledger"
+	"satchel/store/seal"
+)
+
+// join opens the repository with a person's secret and enrols this device. me is the
+// device's identity if an earlier enrolment did not finish. Where the store lets nobody
+// write, the device stays a reader.
+func (c Config) join(ctx context.Context, pin Pin, me *seal.Identity) (*Access, error) {
+	if c.Secret == nil {
+		return nil, ErrNoSecret
+	}
+	secret, err := c.Secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	newest, people, err := c.listKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	person, err := c.person(ctx, pin, people, secret)
+	if err != nil {
+		return nil, err
+	}
+	o, err := c.fetch(ctx, person, newest)
+	if err != nil {
+		return nil, err
+	}
+	if me == nil {
+		if me, err = seal.NewIdentity(pin.Repository, seal.Device, c.Device, seal.Push|seal.Prune, c.Rand); err != nil {
+			return nil, err
+		}
+		me.Genesis = pin.Genesis
+	}
+	a, err := c.open(pin, o.Keyring, me)
+	if err != nil {
+		return nil, err
+	}
+	if err = a.Log.Sync(ctx); err == nil {
+		err = c.enrol(ctx, a, person, o)
+	}
+	if errors.Is(err, store.ErrDenied) {
+		a.Me, err = nil, nil
+	}
+	if err != nil {
+		a.Log.Close()
+		return nil, err
+	}
+	a.Joined = a.Me != nil
+	return a, nil
+}
+
+// person finds the passphrase or recovery code that the secret is.
+func (c Config) person(ctx context.Context, pin Pin, people []string, secret string) (*seal.Identity, error) {
+	secret = strings.TrimRight(secret, "\r\n")
+	code := seal.LooksLikeRecoveryCode(secret)
+	for _, name := range people {
+		b, err := c.Store.Get(ctx, name, 0, -1)
+		if err != nil {
+			return nil, fmt.Errorf("keys: %w", err)
+		}
+		kind, err := seal.PersonKind(b)
+		if err != nil || (kind == seal.Recovery) != code {
+			continue
+		}
+		id, err := seal.UnlockPerson(b, secret)
+		if errors.Is(err, seal.ErrWrongSecret) {
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("keys: %w", err)
+		}
+		if id.Repo != pin.Repository || ledger.Hash(id.Genesis) != pin.Genesis {
+			return nil, fmt.Errorf("%w: the passphrase belongs to another repository, somebody put this one in its place", ErrOther)
+		}
+		return id, nil
+	}
+	return nil, ErrSecret
+}
+
+// enrol makes me a principal of the ledger, sponsored by the person, then gives it a slot
+// and keeps everything. The key is kept first, so that nothing is lost in between.
+func (c Config) enrol(ctx context.Context, a *Access, person *seal.Identity, o opened) error {
+	me := a.Me
+	kek, err := person.UnwrapKEK(o.generation, o.slot)
+	if err != nil {
+		return err
+	}
+	slot, err := me.Principal.WrapKEK(me.Repo, o.generation, kek)
+	if err != nil {
+		return err
+	}
+	if err := writeIdentity(c.Place, me); err != nil {
+		return err
+	}
+	if _, known := a.Log.State().Member(me.Principal.ID); !known {
+		_, err := a.Log.Append(ctx, person, ledger.Enrol, func(*ledger.State) (any, error) {
+			return ledger.EnrolContent{Principal: me.Principal}, nil
+		}, me)
+		if err != nil {
+			return err
+		}
+	}
+	if err := c.Store.Put(ctx, seal.SlotName(me.Principal.ID, o.generation), slot); err != nil && !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	if err := c.keep(me.Repo, o.generation, slot, o.ring); err != nil {
+		return err
+	}
+	return c.Place.savePin(a.Pin)
+}

@@ -1,0 +1,3 @@
+package durable
+
+var exclusiveWays map[string]func(from, to string) error

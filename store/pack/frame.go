@@ -1,0 +1,105 @@
+package pack
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Chunk is one chunk of a frame: its id and its length in bytes.
+type Chunk struct {
+	ID   ID
+	Size int
+}
+
+// A Frame is coded plaintext, ready to be sealed into a pack.
+type Frame struct {
+	Coding Coding
+	Base   ID      // of a delta
+	Plain  int     // bytes of plaintext
+	Chunks []Chunk // in order; their sizes add up to Plain
+	Coded  []byte
+}
+
+// ErrSelfCheck says that what was coded or sealed did not come back as it was: memory or
+// processor are at fault, and the pack is abandoned.
+var ErrSelfCheck = errors.New("self-check failed: the bytes did not come back as they went in (faulty memory?)")
+
+// zstdWindow is the window of an Encoder in bytes. A frame is about 1 MiB.
+const zstdWindow = 1 << 20
+
+// An Encoder turns plaintext into frames. It is for one goroutine; each worker has its
+// own, 4 to 8 MB.
+type Encoder struct {
+	enc   *zstd.Encoder
+	dec   *zstd.Decoder
+	check []byte
+}
+
+// NewEncoder makes an Encoder at zstd's fastest level.
+func NewEncoder() (*Encoder, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(zstdWindow), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return nil, err
+	}
+	dec, err := newDecoder()
+	return &Encoder{enc: enc, dec: dec}, err
+}
+
+// Encode codes plain, the concatenation of chunks, into a new frame: zstd where that is
+// smaller, else raw. It decodes what it made and compares (ErrSelfCheck).
+func (e *Encoder) Encode(plain []byte, chunks []Chunk) (*Frame, error) {
+	if len(plain) == 0 || len(plain) > MaxFrame {
+		return nil, fmt.Errorf("pack: a frame of %d bytes", len(plain))
+	}
+	f := &Frame{Coding: Zstd, Plain: len(plain), Chunks: chunks}
+	f.Coded = e.enc.EncodeAll(plain, make([]byte, 0, len(plain)/2+1024))
+	if len(f.Coded) >= len(plain) {
+		f.Coding, f.Coded = Raw, bytes.Clone(plain)
+		return f, nil
+	}
+	var err error
+	e.check, err = decode(e.dec, e.check[:0], f.Coding, f.Coded, f.Plain)
+	if err != nil || !bytes.Equal(e.check, plain) {
+		return nil, ErrSelfCheck
+	}
+	return f, nil
+}
+
+func newDecoder() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(MaxFrame),
+		zstd.WithDecoderMaxMemory(MaxFrame), zstd.WithDecodeAllCapLimit(true))
+}
+
+// decode appends the plaintext of coded bytes to dst, exactly plain bytes or an error.
+func decode(dec *zstd.Decoder, dst []byte, c Coding, coded []byte, plain int) ([]byte, error) {
+	start := len(dst)
+	if cap(dst)-start < plain {
+		dst = append(make([]byte, 0, start+plain), dst...)
+	}
+	dst = dst[: start : start+plain]
+	switch c {
+	case Raw:
+		if len(coded) != plain {
+			return nil, errors.New("raw frame of another length")
+		}
+		return append(dst, coded...), nil
+	case Zstd:
+		out, err := dec.DecodeAll(coded, dst)
+		if err != nil {
+			return nil, fmt.Errorf("zstd: %w", err)
+		}
+		if len(out)-start != plain {
+			return nil, fmt.Errorf("zstd: %d bytes where %d were promised", len(out)-start, plain)
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("coding %d: written by a newer satchel", c)
+}
+
+// Sum is the id of a chunk's bytes.
+func Sum(b []byte) ID { return sha256.Sum256(b) }
