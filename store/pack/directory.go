@@ -231,3 +231,8 @@ func (d *Directory) FrameOf(c int) int {
 	})
 	return i
 }
+
+// PackSize is the size in bytes of the pack that ends in this directory.
+func (d *Directory) PackSize() int64 {
+	return int64(seal.Padme(uint64(d.End()) + seal.Overhead + uint64(len(d.enc)) + footerSize))
+}
