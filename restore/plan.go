@@ -1,0 +1,388 @@
+package restore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"satchel/index"
+	"satchel/snapshot"
+	"satchel/store"
+	"satchel/store/pack"
+	"satchel/store/seal"
+)
+
+// Options is what a plan is made from.
+type Options struct {
+	Store  store.Store
+	Keys   *seal.Keys
+	Index  *index.Index
+	Reader *snapshot.Reader
+
+	Root   *os.Root                            // the folder
+	Target pack.ID                             // root node of the snapshot
+	Base   pack.ID                             // root node of the base, zero if there is none
+	Local  func(remote string) (string, bool)  // where a remote path belongs; false: nowhere here
+	Take   func(remote string, dir bool) Taken // nil: everything
+	State  [16]byte                            // key of the folder's file state; zero: it has none
+
+	Follow bool // a pull: what the base had and the snapshot has not is removed, what was deleted here stays deleted
+	Force  bool // overwrite what only this device has
+	Empty  bool // the folder was empty: nothing is compared
+
+	Workers  int // 0: 3
+	Progress *snapshot.Progress
+}
+
+// Taken says what a filter thinks of a path.
+type Taken uint8
+
+const (
+	Skip    Taken = iota
+	Descend       // not itself, but perhaps something in it
+	Whole         // it and all that is in it
+)
+
+// Conflict is a local path that would be lost or cannot be written.
+type Conflict struct {
+	Local  string
+	Reason string
+}
+
+// write is an entry that is to be made at a local path.
+type write struct {
+	local string
+	entry *snapshot.Entry
+	order int          // in the plan
+	stage string       // staged here
+	left  atomic.Int64 // bytes that are still to be fetched
+}
+
+// folder is a directory that the snapshot has.
+type folder struct {
+	remote, local string
+	entry         *snapshot.Entry // nil for the root
+	children      []snapshot.Entry
+	partial       bool            // a filter takes only some of what is in it, or nothing
+	differs       map[string]bool // names that will not be as in the snapshot
+}
+
+// Plan is what there is to do.
+type Plan struct {
+	Conflicts []Conflict
+	Kept      []Conflict // local changes that stay as they are, and why they may
+	Homeless  []string   // remote paths that belong nowhere here
+
+	Writes, Removes, Right int   // files
+	Bytes                  int64 // to be written
+
+	o       Options
+	writes  []*write
+	removes []string // files, then empty folders, deepest first
+	rmdirs  []string
+	folders []*folder
+}
+
+// Make compares and plans; it changes nothing. Conflicts are for the caller to refuse.
+func Make(ctx context.Context, o Options) (*Plan, error) {
+	if o.Take == nil {
+		o.Take = func(string, bool) Taken { return Whole }
+	}
+	p := &Plan{o: o}
+	if err := p.dir(ctx, nil, "", o.Target, o.Base, o.Take("", true) == Whole); err != nil {
+		return nil, err
+	}
+	p.Writes, p.Removes = len(p.writes), len(p.removes)
+	return p, nil
+}
+
+// entriesOf reads a directory of a snapshot; none for the zero id.
+func (p *Plan) entriesOf(ctx context.Context, id pack.ID) ([]snapshot.Entry, error) {
+	if id == (pack.ID{}) {
+		return nil, nil
+	}
+	return p.o.Reader.Entries(ctx, id)
+}
+
+// dir plans one directory. whole: a filter has taken a directory above it.
+func (p *Plan) dir(ctx context.Context, entry *snapshot.Entry, remote string, target, base pack.ID, whole bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if p.o.Follow && target == base && base != (pack.ID{}) {
+		return nil // nothing came: what differs here is this device's own
+	}
+	es, err := p.entriesOf(ctx, target)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name(remote), err)
+	}
+	bs, err := p.entriesOf(ctx, base)
+	if err != nil {
+		return fmt.Errorf("%s: base: %w", name(remote), err)
+	}
+	f := &folder{remote: remote, entry: entry, children: es, partial: !whole, differs: map[string]bool{}}
+	if f.local, err = p.folderHere(f); err != nil {
+		return err
+	}
+	var state index.Dir
+	if p.o.State != ([16]byte{}) {
+		if state, _, err = p.o.Index.Dir(p.o.State, remote); err != nil {
+			return err
+		}
+	}
+	known := newKnown(state)
+	for i := range es {
+		e := &es[i]
+		r := join(remote, string(e.Name))
+		taken := Whole
+		if !whole {
+			taken = p.o.Take(r, e.Type == snapshot.Dir)
+		}
+		if taken == Skip {
+			f.differs[string(e.Name)] = true
+			continue
+		}
+		b := find(bs, e.Name)
+		if e.Type == snapshot.Dir {
+			var below pack.ID
+			if b != nil && b.Type == snapshot.Dir {
+				below = b.Node
+			}
+			if err := p.dir(ctx, e, r, e.Node, below, taken == Whole); err != nil {
+				return err
+			}
+			continue
+		}
+		if taken != Whole {
+			f.differs[string(e.Name)] = true
+			continue
+		}
+		if err := p.entry(ctx, f, known, r, e, b); err != nil {
+			return err
+		}
+	}
+	if p.o.Follow {
+		if err := p.gone(ctx, known, remote, es, bs); err != nil {
+			return err
+		}
+	}
+	p.folders = append(p.folders, f)
+	return nil
+}
+
+func name(remote string) string {
+	if remote == "" {
+		return "the root of the snapshot"
+	}
+	return fmt.Sprintf("%q", remote)
+}
+
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}
+
+func find(es []snapshot.Entry, name []byte) *snapshot.Entry {
+	i, ok := slices.BinarySearchFunc(es, name, func(e snapshot.Entry, n []byte) int { return bytes.Compare(e.Name, n) })
+	if !ok {
+		return nil
+	}
+	return &es[i]
+}
+
+// folderHere finds where a remote folder belongs; "" where only what is in it belongs somewhere.
+func (p *Plan) folderHere(f *folder) (string, error) {
+	if f.remote == "" {
+		return ".", nil
+	}
+	local, ok := p.o.Local(f.remote + "/")
+	if !ok {
+		return "", nil
+	}
+	return local, checkLocal(local)
+}
+
+// checkLocal refuses a path that no rule should have let through.
+func checkLocal(local string) error {
+	if !fs.ValidPath(local) || strings.Contains(local, "\\") && os.PathSeparator == '\\' {
+		return fmt.Errorf("%q leaves the target folder", local)
+	}
+	return nil
+}
+
+// entry plans a file, a link or a FIFO.
+func (p *Plan) entry(ctx context.Context, f *folder, known known, remote string, e, base *snapshot.Entry) error {
+	local, ok := p.o.Local(remote)
+	if !ok {
+		p.Homeless = append(p.Homeless, remote)
+		f.differs[string(e.Name)] = true
+		return nil
+	}
+	if err := checkLocal(local); err != nil {
+		return err
+	}
+	w := &write{local: local, entry: e}
+	if !p.o.Empty {
+		v, err := p.compare(ctx, known, w, base)
+		if err != nil {
+			return err
+		}
+		if v == stays {
+			f.differs[string(e.Name)] = true
+		}
+		if v != replace {
+			return nil
+		}
+	}
+	w.left.Store(int64(e.Size))
+	p.Bytes += int64(e.Size)
+	p.writes = append(p.writes, w)
+	return nil
+}
+
+type verdict uint8
+
+const (
+	right   verdict = iota // it is as in the snapshot
+	stays                  // it is not, and is left alone
+	replace                // it is to be written
+)
+
+// compare looks at what is here under the path of w and decides what becomes of it.
+func (p *Plan) compare(ctx context.Context, known known, w *write, base *snapshot.Entry) (verdict, error) {
+	mine := p.o.Follow && base != nil && base.SameContent(w.entry) // nothing came from elsewhere
+	info, err := p.o.Root.Lstat(w.local)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		if mine {
+			p.Kept = append(p.Kept, Conflict{w.local, "deleted here"})
+			return stays, nil
+		}
+		return replace, nil
+	} else if err != nil {
+		return stays, err
+	}
+	same, err := p.holds(ctx, known, w.local, info, w.entry)
+	if err != nil {
+		return stays, err
+	}
+	conflict := func(reason string) (verdict, error) {
+		p.Conflicts = append(p.Conflicts, Conflict{w.local, reason})
+		return stays, nil
+	}
+	switch live := ""; {
+	case same:
+		p.Right++
+		return right, nil
+	case mine:
+		p.Kept = append(p.Kept, Conflict{w.local, "changed here"})
+		return stays, nil
+	case info.IsDir():
+		return conflict("is a folder here and a file in the snapshot")
+	default:
+		if live = p.journal(w.local); live != "" {
+			return conflict("is a database in use (" + live + " is not empty): close the program first")
+		}
+	}
+	if p.o.Force {
+		return replace, nil
+	}
+	if base == nil {
+		return conflict("is here with other bytes, and in no snapshot that this device knows")
+	}
+	if safe, err := p.holds(ctx, known, w.local, info, base); err != nil {
+		return stays, err
+	} else if !safe {
+		return conflict("was changed here since this device's last push or pull")
+	}
+	return replace, nil
+}
+
+// journal names a -wal or -journal beside a database that is not empty.
+func (p *Plan) journal(local string) string {
+	for _, suffix := range []string{"-wal", "-journal"} {
+		if info, err := p.o.Root.Lstat(local + suffix); err == nil && info.Size() > 0 && p.isDatabase(local) {
+			return path.Base(local) + suffix
+		}
+	}
+	return ""
+}
+
+func (p *Plan) isDatabase(local string) bool {
+	f, err := p.o.Root.Open(local)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	b := make([]byte, 16)
+	n, _ := f.Read(b)
+	return string(b[:n]) == "SQLite format 3\x00"
+}
+
+// gone plans the removal of what the base had and the snapshot has not, where it is here
+// as the base had it.
+func (p *Plan) gone(ctx context.Context, known known, remote string, es, bs []snapshot.Entry) error {
+	for i := range bs {
+		b := &bs[i]
+		r := join(remote, string(b.Name))
+		if t := find(es, b.Name); t != nil && (t.Type == snapshot.Dir) == (b.Type == snapshot.Dir) {
+			continue
+		}
+		if b.Type == snapshot.Dir {
+			if err := p.goneDir(ctx, r, b.Node); err != nil {
+				return err
+			}
+			continue
+		}
+		local, ok := p.o.Local(r)
+		if !ok || checkLocal(local) != nil {
+			continue
+		}
+		info, err := p.o.Root.Lstat(local)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		same, err := p.holds(ctx, known, local, info, b)
+		if err != nil {
+			return err
+		}
+		switch live := p.journal(local); {
+		case live != "":
+			p.Kept = append(p.Kept, Conflict{local, "removed elsewhere, but in use here"})
+		case same || p.o.Force:
+			p.removes = append(p.removes, local)
+		default:
+			p.Kept = append(p.Kept, Conflict{local, "removed elsewhere, changed here"})
+		}
+	}
+	return nil
+}
+
+func (p *Plan) goneDir(ctx context.Context, remote string, node pack.ID) error {
+	bs, err := p.entriesOf(ctx, node)
+	if err != nil {
+		return err
+	}
+	state, _, err := p.o.Index.Dir(p.o.State, remote)
+	if err != nil {
+		return err
+	}
+	if err := p.gone(ctx, newKnown(state), remote, nil, bs); err != nil {
+		return err
+	}
+	if local, ok := p.o.Local(remote + "/"); ok && checkLocal(local) == nil {
+		p.rmdirs = append(p.rmdirs, local)
+	}
+	return nil
+}

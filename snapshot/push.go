@@ -1,0 +1,313 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"satchel/chunker"
+	"satchel/index"
+	"satchel/snapshot/workspace"
+	"satchel/store"
+	"satchel/store/canon"
+	"satchel/store/ledger"
+	"satchel/store/pack"
+	"satchel/store/seal"
+)
+
+var (
+	// ErrBehind: the workspace has a head that this device's files do not come from.
+	ErrBehind = errors.New("behind: another device has pushed")
+	// ErrShrunk: so many files are gone that somebody should say that this is meant.
+	ErrShrunk = errors.New("most of the workspace is gone")
+	// ErrNothing: there is no file to make a first snapshot of.
+	ErrNothing = errors.New("there is nothing here to save")
+)
+
+// Push is everything that a push needs. Store, keys, ledger and index are of one repository,
+// and both ledger and index are up to date.
+type Push struct {
+	Store   store.Store
+	Keys    *seal.Keys
+	Keyring *seal.Keyring
+	Log     *ledger.Log
+	Index   *index.Index
+	Me      *seal.Identity
+	Lineage *Lineage
+	Rules   *workspace.Rules
+	Name    string // of the workspace, if it is new
+	Git     workspace.Git
+	Version string
+
+	Force    bool // read every file, whatever the file state says
+	Yes      bool // push although most of the workspace is gone
+	Workers  int  // 0: one more than there are processors
+	Uploads  int  // packs on their way at once; 0: 2
+	Progress *Progress
+	Rand     io.Reader
+	Now      func() time.Time
+	Sleep    func(context.Context, time.Duration) error
+
+	open func(local string) (*os.File, error) // for tests; nil: below the root
+}
+
+// Pushed is what a push did.
+type Pushed struct {
+	Counts
+	Snapshot pack.ID // zero if there was nothing new
+	Time     time.Time
+	NewBytes int64 // of chunks that the repository did not have
+	Stored   int64 // bytes sent in packs and segments
+	Problems []Problem
+	Warnings []string
+	LeftOut  []workspace.LeftOut
+}
+
+// errAgain: what this push relied on died meanwhile; it begins anew.
+var errAgain = errors.New("what this push relied on was pruned meanwhile")
+
+// attempts is how often a push begins anew before it gives up.
+const attempts = 5
+
+// Run makes a snapshot of the workspace and commits it. It reports ErrBehind, ErrShrunk, or
+// what store, ledger and file system say. Nothing is committed before all that the
+// snapshot needs is acknowledged by the store.
+func (p *Push) Run(ctx context.Context) (*Pushed, error) {
+	for range attempts {
+		out, err := p.once(ctx)
+		if !errors.Is(err, errAgain) {
+			return out, err
+		}
+		if err := SyncIndex(ctx, p.Log, p.Index); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errAgain
+}
+
+// parent is the snapshot that this push follows; ErrBehind if the workspace has moved on.
+func (p *Push) parent(s *ledger.State) (ledger.Snapshot, error) {
+	w, known := s.Workspace(p.Lineage.Workspace)
+	if !known || len(w.Heads) == 0 {
+		return ledger.Snapshot{}, nil
+	}
+	if !slices.Contains(w.Heads, p.Lineage.Base) {
+		return ledger.Snapshot{}, ErrBehind
+	}
+	v, _ := s.Snapshot(p.Lineage.Base)
+	return v, nil
+}
+
+func (p *Push) once(ctx context.Context) (*Pushed, error) {
+	s := p.Log.State()
+	parent, err := p.parent(s)
+	if err != nil {
+		return nil, err
+	}
+	started := p.Now()
+	b, err := p.builder(ctx, s, false)
+	if err != nil {
+		return nil, err
+	}
+	defer b.root.Close()
+	defer b.capture.sink.abandon()
+	root, err := b.build(ctx, parent.Root)
+	if err != nil {
+		return nil, err
+	}
+	out := &Pushed{Counts: b.counts, NewBytes: b.capture.newSize.Load(), Problems: b.problems, Warnings: b.warnings, LeftOut: b.leftOut}
+	slices.SortFunc(out.Problems, func(a, b Problem) int { return slices.Compare(a.Path, b.Path) })
+	if parent.Root != (pack.ID{}) && !out.different() {
+		out.NewBytes = 0
+		return out, b.flushState()
+	}
+	if out.Files == 0 && parent.Files == 0 {
+		return nil, ErrNothing
+	}
+	if !p.Yes && float64(out.Files) < 0.8*float64(parent.Files) {
+		return out, fmt.Errorf("%w: %d files, the last snapshot has %d", ErrShrunk, out.Files, parent.Files)
+	}
+	m, id, err := p.manifest(b, root, parent, started)
+	if err != nil {
+		return nil, err
+	}
+	sink := b.capture.sink
+	if err := sink.addTree(id, m); err != nil {
+		return nil, err
+	}
+	if err := sink.finish(); err != nil {
+		return nil, err
+	}
+	out.Snapshot = id
+	if err := p.commit(ctx, b, out, root, parent); err != nil {
+		return nil, err
+	}
+	out.Stored = sink.stored.Load()
+	return out, b.flushState()
+}
+
+// builder assembles what reads the workspace; dry, it stores nothing.
+func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder, error) {
+	cut, err := chunker.New([16]byte(p.Keyring.Chunker[:16]), chunker.Default)
+	if err != nil {
+		return nil, err
+	}
+	session, err := pack.NewSession(s.Position(), p.Rand)
+	if err != nil {
+		return nil, err
+	}
+	key := p.Lineage.StateKey()
+	uploads := p.Uploads
+	if uploads == 0 {
+		uploads = 2
+	}
+	sink, err := newSink(ctx, p.Store, p.Keys, p.Index, key, session, uploads, p.Rand, p.Progress)
+	if err != nil {
+		return nil, err
+	}
+	sink.register = func(packs []index.Pack) error { return p.register(ctx, sink, packs) }
+	reader, err := NewReader(p.Store, p.Keys, p.Index)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := p.Rules.Open()
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(p.Rules.Root())
+	if err != nil {
+		return nil, err
+	}
+	c := &capture{root: root, cut: cut, index: p.Index, sink: sink, progress: p.Progress, sleep: p.Sleep,
+		open: func(local string) (*os.File, error) { return root.OpenFile(local, os.O_RDONLY|nonblock, 0) },
+		dry:  dry, known: map[pack.ID]bool{}, used: map[pack.Key]bool{}}
+	if p.open != nil {
+		c.open = p.open
+	}
+	if err := p.resume(s, c); err != nil {
+		root.Close()
+		return nil, err
+	}
+	workers := p.Workers
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0) + 1
+	}
+	c.start(ctx, workers)
+	return &builder{tree: tree, root: root, capture: c, index: p.Index, reader: reader, workspace: key,
+		progress: p.Progress, force: p.Force, dry: dry, states: map[string]index.Dir{}}, nil
+}
+
+// resume takes up the packs that an interrupted push had acknowledged.
+func (p *Push) resume(s *ledger.State, c *capture) error {
+	packs, err := p.Index.Underway(p.Lineage.StateKey())
+	if err != nil {
+		return err
+	}
+	for _, k := range packs {
+		if _, registered := s.Pack(k.Key); registered || s.Dead(k.Key.Name()) || k.Key.Session().Began() < s.Horizon() {
+			continue
+		}
+		d, err := pack.ParseDirectory(k.Directory)
+		if err != nil {
+			continue
+		}
+		for i := range d.Len() {
+			c.known[d.ID(i)] = true
+		}
+		c.sink.acked = append(c.sink.acked, k)
+	}
+	return nil
+}
+
+// register tells the ledger of many packs before the snapshot is complete.
+func (p *Push) register(ctx context.Context, sink *sink, packs []index.Pack) error {
+	refs, segments, err := sink.refs(ctx, packs)
+	if err != nil {
+		return err
+	}
+	_, err = p.Log.Append(ctx, p.Me, ledger.Register, func(*ledger.State) (any, error) {
+		return ledger.RegisterContent{Packs: refs, Segments: segments}, nil
+	})
+	return err
+}
+
+func (p *Push) manifest(b *builder, root pack.ID, parent ledger.Snapshot, started time.Time) ([]byte, pack.ID, error) {
+	m := Manifest{Workspace: p.Lineage.Workspace, Name: p.Name, Device: p.Me.Principal.ID, DeviceAs: p.Me.Principal.Name,
+		Root: root, Started: started.UnixNano(), Read: p.Now().UnixNano(), Files: b.counts.Files, Bytes: b.counts.Bytes,
+		Problems: b.problems, Version: p.Version, Rules: &Rules{Source: p.Rules.Source()}}
+	if parent.ID != (pack.ID{}) {
+		m.Parents = []pack.ID{parent.ID}
+	}
+	if p.Git.Commit != "" {
+		m.Git = &Git{Commit: p.Git.Commit, Branch: p.Git.Branch, Dirty: p.Git.Dirty, Remote: p.Git.Remote}
+	}
+	if s := p.Rules.Manifest(); s != nil {
+		m.Rules.Manifest = s.Encode()
+	}
+	if _, err := io.ReadFull(p.Rand, m.Nonce[:]); err != nil {
+		return nil, pack.ID{}, err
+	}
+	enc := canon.Marshal(m)
+	return enc, pack.Sum(enc), nil
+}
+
+// commit appends the entry that makes the snapshot part of the repository (R2): it asks
+// again, in each attempt's state, for everything that the snapshot relies on.
+func (p *Push) commit(ctx context.Context, b *builder, out *Pushed, root pack.ID, parent ledger.Snapshot) error {
+	sink, c := b.capture.sink, b.capture
+	packs := sink.take()
+	refs, segments, err := sink.refs(ctx, packs)
+	if err != nil {
+		return err
+	}
+	p.Lineage.Pending = out.Snapshot
+	if err := p.Lineage.Save(); err != nil {
+		return err
+	}
+	e, err := p.Log.Append(ctx, p.Me, ledger.Commit, func(s *ledger.State) (any, error) {
+		if _, live := s.Snapshot(parent.ID); parent.ID != (pack.ID{}) && !live {
+			return nil, errAgain
+		}
+		if now, err := p.parent(s); err != nil || now.ID != parent.ID {
+			return nil, ErrBehind
+		}
+		for k := range c.used {
+			if _, live := s.Pack(k); !live {
+				return nil, errAgain
+			}
+		}
+		for _, r := range refs {
+			if s.Dead(r.Key.Name()) || r.Key.Session().Began() < s.Horizon() {
+				return nil, errAgain
+			}
+		}
+		name, remote := p.Name, p.Git.Remote
+		if w, known := s.Workspace(p.Lineage.Workspace); known {
+			name, remote = w.Name, w.Remote
+		}
+		commit := ledger.CommitContent{Snapshot: out.Snapshot, Workspace: p.Lineage.Workspace, Name: name, Remote: remote, Root: root,
+			Files: out.Files, Bytes: out.Bytes, NewBytes: uint64(out.NewBytes), Problems: uint64(len(out.Problems)),
+			Packs: refs, Segments: segments, Clock: p.Now().UnixNano()}
+		if parent.ID != (pack.ID{}) {
+			commit.Parents = []pack.ID{parent.ID}
+		}
+		return commit, nil
+	})
+	if err != nil {
+		return err
+	}
+	out.Time = time.Unix(0, e.Time)
+	p.Lineage.Base, p.Lineage.Pending = out.Snapshot, pack.ID{}
+	if err := p.Lineage.Save(); err != nil {
+		return err
+	}
+	if err := SyncIndex(ctx, p.Log, p.Index); err != nil {
+		return err
+	}
+	return p.Index.ClearUnderway(p.Lineage.StateKey())
+}

@@ -1,0 +1,56 @@
+package snapshot
+
+import (
+	"context"
+	"slices"
+
+	"satchel/store/ledger"
+	"satchel/store/pack"
+)
+
+// Compared is how the files here differ from a snapshot.
+type Compared struct {
+	Counts
+	Changes  []Change // by path
+	Problems []Problem
+	Warnings []string
+}
+
+// Compare tells how the workspace differs from the snapshot base (the zero value: from
+// nothing), as a push would find it. It reads files that were touched, stores nothing and asks
+// the store nothing unless this device has lost what it knew of the base.
+func (p *Push) Compare(ctx context.Context, base ledger.Snapshot) (*Compared, error) {
+	b, err := p.builder(ctx, p.Log.State(), true)
+	if err != nil {
+		return nil, err
+	}
+	defer b.root.Close()
+	root := base.Root
+	if _, err := b.build(ctx, root); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(b.changes, func(a, c Change) int {
+		if a.Remote < c.Remote {
+			return -1
+		}
+		return 1
+	})
+	return &Compared{Counts: b.counts, Changes: b.changes, Problems: b.problems, Warnings: b.warnings}, nil
+}
+
+// Ancestor reports whether a is b or among the live ancestors of b.
+func Ancestor(s *ledger.State, a, b pack.ID) bool {
+	seen := map[pack.ID]bool{}
+	for todo := []pack.ID{b}; len(todo) > 0; {
+		id := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if id == a {
+			return true
+		}
+		if v, ok := s.Snapshot(id); ok && !seen[id] {
+			seen[id] = true
+			todo = append(todo, v.Parents...)
+		}
+	}
+	return false
+}

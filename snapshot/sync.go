@@ -1,0 +1,59 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+
+	"satchel/index"
+	"satchel/store/ledger"
+	"satchel/store/pack"
+)
+
+// syncBatch is how many bytes of directories are handed to the index at once.
+const syncBatch = 16 << 20
+
+// SyncIndex makes the index hold exactly the live packs of the ledger's state. It compares
+// the two sets, whatever the index was before, so an index that is new, stale or an old copy comes out right.
+func SyncIndex(ctx context.Context, log *ledger.Log, x *index.Index) error {
+	s := log.State()
+	tie := index.Tie{Position: s.Position(), Hash: s.Head()}
+	if x.Tie() == tie {
+		return nil
+	}
+	var gone []pack.Key
+	here := map[pack.Key]bool{}
+	for k, err := range x.Packs() {
+		if err != nil {
+			return err
+		}
+		if p, live := s.Pack(k.Key); live && p.Hash == k.Hash {
+			here[k.Key] = true
+		} else {
+			gone = append(gone, k.Key)
+		}
+	}
+	var want []ledger.Pack
+	for _, p := range s.Packs() {
+		if !here[p.Key] {
+			want = append(want, p)
+		}
+	}
+	var add []index.Pack
+	size := 0
+	err := log.Directories(ctx, want, func(p ledger.Pack, encoding []byte) error {
+		add = append(add, index.Pack{Key: p.Key, Size: p.Size, Hash: p.Hash, Directory: encoding})
+		if size += len(encoding); size < syncBatch {
+			return nil
+		}
+		err := x.Update(index.Tie{}, add, nil)
+		add, size = nil, 0
+		return err
+	})
+	if err == nil {
+		err = x.Update(tie, add, gone)
+	}
+	if err != nil {
+		return fmt.Errorf("index: %w", err)
+	}
+	return nil
+}
