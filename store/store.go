@@ -7,7 +7,7 @@
 // one property: of any number of concurrent Puts of one name, exactly one succeeds.
 //
 //	loc, err := store.ParseLocation("https://acct.blob.core.windows.net/backup")
-//	s, err := azure.Open(loc, cred)
+//	s, err := azure.Open(loc, cred, azure.Options{})
 //	err = s.Put(ctx, "l/7ffffffffffffffe", entry) // nil, or ErrExists
 //
 // A Store is safe for concurrent use. It does no caching, no encryption and no naming

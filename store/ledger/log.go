@@ -32,6 +32,7 @@ type Log struct {
 	m     *mirror
 	state *State
 	raw   map[uint64][]byte // read since the last save
+	fresh bool              // this copy has just begun: it cannot know its own entries
 	voids []Void
 }
 
@@ -79,6 +80,7 @@ func (l *Log) Sync(ctx context.Context) error {
 		return err
 	}
 	if l.state == nil {
+		l.fresh = true
 		if l.state, err = l.begin(ctx, head); err != nil {
 			return err
 		}
@@ -91,6 +93,7 @@ func (l *Log) Sync(ctx context.Context) error {
 			return err
 		}
 	}
+	l.fresh = false
 	return l.save()
 }
 
@@ -189,7 +192,7 @@ func (l *Log) fold(e *Entry, raw []byte) error {
 	}
 	if reason != "" {
 		l.voids = append(l.voids, Void{n, reason})
-	} else if e.Author == l.Me && !l.m.wrote(e.Nonce, n) {
+	} else if !l.fresh && e.Author == l.Me && !l.m.wrote(e.Nonce, n) {
 		return fmt.Errorf("%w: entry %d was written with it elsewhere; enrol one of the two again", ErrCloned, n)
 	}
 	l.raw[n] = raw

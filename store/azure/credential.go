@@ -1,0 +1,207 @@
+package azure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"satchel/store"
+)
+
+// Credential is what a Store signs in with: an account key, a shared access signature or
+// a source of bearer tokens. The zero value is none, which only a public container
+// takes. Printing one never shows a secret.
+type Credential struct {
+	account string // of a key
+	key     string // base64
+	sas     string // without a question mark
+	token   azcore.TokenCredential
+	bound   bool // the secret was given together with the host that it goes to
+}
+
+// KeyCredential signs with an account key, which never leaves this device.
+func KeyCredential(account, key string) (Credential, error) {
+	if _, err := container.NewSharedKeyCredential(account, key); err != nil || key == "" {
+		return Credential{}, errors.New("the account key is not base64: copy it whole") // err may repeat a part
+	}
+	return Credential{account: account, key: key}, nil
+}
+
+// SASCredential sends a shared access signature, with or without a question mark.
+func SASCredential(sas string) (Credential, error) {
+	sas = strings.TrimPrefix(sas, "?")
+	values, err := url.ParseQuery(sas)
+	if err != nil || values.Get("sig") == "" || strings.ContainsFunc(sas, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return Credential{}, errors.New("the shared access signature has no sig=, or is not well formed: copy it whole")
+	}
+	return Credential{sas: sas}, nil
+}
+
+// TokenCredential sends bearer tokens of Entra ID; https only.
+func TokenCredential(token azcore.TokenCredential) Credential {
+	return Credential{token: signIn{token}}
+}
+
+// Token is the source of bearer tokens, for other services of Azure; nil if the
+// credential is a key or a signature.
+func (c Credential) Token() azcore.TokenCredential { return c.token }
+
+// String says what kind of credential it is.
+func (c Credential) String() string {
+	switch {
+	case c.key != "":
+		return "account key"
+	case c.sas != "":
+		return "shared access signature"
+	case c.token != nil:
+		return "sign-in"
+	}
+	return "none"
+}
+
+// GoString keeps secrets out of %#v.
+func (c Credential) GoString() string { return "azure.Credential(" + c.String() + ")" }
+
+// check refuses to send a secret where it must not go.
+func (c Credential) check(loc store.Location, anyHost bool) error {
+	switch {
+	case c.key != "" && c.account != loc.Account:
+		return fmt.Errorf("store %s: the account key is of account %q", loc, c.account)
+	case c.token != nil && !strings.HasPrefix(loc.Endpoint, "https://"):
+		return fmt.Errorf("store %s: a sign-in goes over https only: use an account key", loc)
+	case (c.token != nil || c.sas != "" && !c.bound) && !anyHost && !trusted(loc.Endpoint):
+		return fmt.Errorf("store %s: the host is not Azure's: a %s is not sent there", loc, c)
+	}
+	return nil
+}
+
+// azureSuffixes are the domains of Blob Storage in Azure's clouds.
+var azureSuffixes = []string{
+	".blob.core.windows.net",
+	".blob.storage.azure.net",
+	".blob.core.usgovcloudapi.net",
+	".blob.core.chinacloudapi.cn",
+}
+
+// trusted reports whether an endpoint is Azure's or this device's own. A manifest may
+// name any host, and must not be able to collect tokens by that.
+func trusted(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return ip.IsLoopback()
+	}
+	for _, suffix := range azureSuffixes {
+		if strings.HasSuffix(u.Hostname(), suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// client returns a container's client that signs with the credential.
+func (c Credential) client(containerURL string, opts *container.ClientOptions) (*container.Client, error) {
+	switch {
+	case c.key != "":
+		key, err := container.NewSharedKeyCredential(c.account, c.key)
+		if err != nil {
+			return nil, errors.New("the account key is not base64")
+		}
+		return container.NewClientWithSharedKeyCredential(containerURL, key, opts)
+	case c.token != nil:
+		return container.NewClient(containerURL, c.token, opts)
+	case c.sas != "":
+		return container.NewClientWithNoCredential(containerURL+"?"+c.sas, opts)
+	}
+	return container.NewClientWithNoCredential(containerURL, opts)
+}
+
+// secrets are the texts that must not show up in an error.
+func (c Credential) secrets() []string {
+	var list []string
+	if c.key != "" {
+		list = append(list, c.key)
+	}
+	if c.sas != "" {
+		list = append(list, c.sas)
+		if values, err := url.ParseQuery(c.sas); err == nil {
+			sig := values.Get("sig")
+			list = append(list, sig, url.QueryEscape(sig))
+		}
+	}
+	return list
+}
+
+// Credentials chooses what to sign in with at a location, and says in words what it is
+// and where from. The first that is there is taken, and none that does not fit is passed
+// over silently:
+//
+//  1. the SAS in the store's URL
+//  2. AZURE_STORAGE_CONNECTION_STRING
+//  3. AZURE_STORAGE_KEY, with AZURE_STORAGE_ACCOUNT if that is set
+//  4. AZURE_STORAGE_SAS_TOKEN, likewise
+//  5. the sign-in that Login keeps on this device
+//  6. azidentity's DefaultAzureCredential: environment, workload and managed identity,
+//     az, azd, PowerShell
+//
+// An empty variable is not set. It makes no request; a sign-in that has ended shows at
+// the first call to the store, as NotSignedIn.
+func Credentials(loc store.Location, getenv func(string) string, opts LoginOptions) (cred Credential, how string, err error) {
+	if sas := loc.SAS(); sas != "" {
+		cred, err := SASCredential(sas)
+		cred.bound = true
+		return cred, "SAS in the store's URL", err
+	}
+	for _, source := range []struct {
+		env, how string
+		read     func(value string) (Credential, error)
+	}{
+		{"AZURE_STORAGE_CONNECTION_STRING", "connection string", func(v string) (Credential, error) { return parseConnectionString(v, loc) }},
+		{"AZURE_STORAGE_KEY", "account key", func(v string) (Credential, error) { return KeyCredential(loc.Account, v) }},
+		{"AZURE_STORAGE_SAS_TOKEN", "SAS", SASCredential},
+	} {
+		value := strings.TrimSpace(getenv(source.env))
+		if value == "" {
+			continue
+		}
+		account := getenv("AZURE_STORAGE_ACCOUNT")
+		if account != "" && account != loc.Account && source.env != "AZURE_STORAGE_CONNECTION_STRING" {
+			return Credential{}, "", fmt.Errorf("%s is of account %q, by AZURE_STORAGE_ACCOUNT, and the store is in account %q: unset both or set them to the store's", source.env, account, loc.Account)
+		}
+		cred, err := source.read(value)
+		if err != nil {
+			return Credential{}, "", fmt.Errorf("%s: %w", source.env, err)
+		}
+		return cred, source.how + " from " + source.env, nil
+	}
+	return entra(opts)
+}
+
+// signIn marks the errors of a source of tokens, so that they read as "not signed in"
+// and are not tried again; but not those of the network.
+type signIn struct{ source azcore.TokenCredential }
+
+// GetToken implements azcore.TokenCredential.
+func (s signIn) GetToken(ctx context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, err := s.source.GetToken(ctx, opts)
+	var unreachable *unreachableError
+	if err != nil && ctx.Err() == nil && !errors.As(err, &unreachable) {
+		return token, &tokenError{err}
+	}
+	return token, err
+}
+
+// tokenError: Entra ID gave no token.
+type tokenError struct{ err error }
+
+func (e *tokenError) Error() string { return "not signed in: " + strings.TrimSpace(e.err.Error()) }
+func (e *tokenError) Unwrap() error { return e.err }

@@ -1,0 +1,170 @@
+package azure
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+
+	"satchel/store"
+)
+
+// NotSignedIn is the Code of an Error when no token was to be had from Entra ID.
+const NotSignedIn = "NotSignedIn"
+
+// Error is what every method of a Store fails with, save for a cancelled context's own
+// error, which it wraps. It wraps a sentinel of package store where one fits, or the
+// network's error; neither it nor what it wraps holds a key, a signature or a token.
+type Error struct {
+	Container string
+	Op        string        // "put", "get", "list", "delete", "create container", "open"
+	Name      string        // the object or the prefix; may be empty
+	Status    int           // of HTTP; 0 if there was no answer
+	Code      string        // the service's x-ms-error-code, such as AuthorizationFailure, or NotSignedIn
+	RequestID string        // the service's, for a support request
+	Skew      time.Duration // how far the service's clock was ahead of this device's; 0 without an answer
+
+	message string // why, for a person
+	err     error  // what Unwrap returns
+}
+
+// Error says what was being done, to what, and what the service answered.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "azure container %q: %s", e.Container, e.Op)
+	if e.Name != "" {
+		b.WriteString(" " + e.Name)
+	}
+	if e.Status != 0 {
+		fmt.Fprintf(&b, ": %d", e.Status)
+		if e.Code != "" {
+			b.WriteString(" " + e.Code)
+		}
+	}
+	b.WriteString(": " + e.message)
+	return b.String()
+}
+
+// Unwrap returns the sentinel or the cause.
+func (e *Error) Unwrap() error { return e.err }
+
+// fail makes an *Error of what an operation came to. ctx is the caller's: its end is not
+// mistaken for a timeout of ours, nor the other way round.
+func (s *Store) fail(ctx context.Context, op, name string, err error) *Error {
+	e := &Error{Container: s.loc.Container, Op: op, Name: name, err: err}
+	var answer *azcore.ResponseError
+	var token *tokenError
+	switch {
+	case ctx.Err() != nil:
+		e.err = ctx.Err()
+	case errors.As(err, &token):
+		e.Code, e.err, e.message = NotSignedIn, store.ErrDenied, token.Error()
+	case errors.As(err, &answer):
+		e.answered(answer)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		e.err = errSlow
+	}
+	if e.message == "" {
+		e.message = e.err.Error()
+	}
+	if clean := redact(e.message, s.secrets); clean != e.message {
+		e.message, e.err = clean, errors.New(clean)
+	}
+	return e
+}
+
+var errSlow = errors.New("no answer in time")
+
+// because returns a copy with another cause.
+func (e *Error) because(cause error) *Error {
+	other := *e
+	other.err, other.message = cause, cause.Error()
+	return &other
+}
+
+// answered takes over what the service answered. Its own words are dropped after the
+// first line: the detail of a refused signature repeats it.
+func (e *Error) answered(a *azcore.ResponseError) {
+	e.Status, e.Code = a.StatusCode, a.ErrorCode
+	words := http.StatusText(a.StatusCode)
+	if resp := a.RawResponse; resp != nil {
+		e.RequestID = resp.Header.Get("x-ms-request-id")
+		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+			e.Skew = time.Until(date).Round(time.Second)
+		}
+		words = firstLine(resp, words)
+	}
+	if e.err = sentinel(a, e.Op); e.err == nil {
+		e.err = errors.New(words)
+		return
+	}
+	e.message = e.err.Error()
+	if e.err == store.ErrDenied {
+		e.message += ": " + words
+	}
+}
+
+// sentinel is the error of package store that an answer means, or nil. "Not there" takes
+// the service's own code: a 404 alone could be a proxy's.
+func sentinel(a *azcore.ResponseError, op string) error {
+	switch bloberror.Code(a.ErrorCode) {
+	case bloberror.ContainerNotFound, bloberror.ResourceNotFound:
+		return store.ErrNoContainer
+	case bloberror.BlobNotFound:
+		return store.ErrNotFound
+	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.BlobImmutableDueToPolicy, bloberror.UnauthorizedBlobOverwrite:
+		if op == "put" {
+			return store.ErrExists
+		}
+	case bloberror.ContainerAlreadyExists:
+		return store.ErrExists
+	case bloberror.InvalidAuthenticationInfo:
+		return store.ErrDenied
+	}
+	if a.StatusCode == http.StatusUnauthorized || a.StatusCode == http.StatusForbidden {
+		return store.ErrDenied
+	}
+	return nil
+}
+
+// firstLine returns the first line of the answer's <Message>, or otherwise.
+func firstLine(resp *http.Response, otherwise string) string {
+	body, err := runtime.Payload(resp)
+	if err != nil {
+		return otherwise
+	}
+	var doc struct{ Message string }
+	if xml.Unmarshal(body, &doc) != nil {
+		return otherwise
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(doc.Message), "\n")
+	line = strings.TrimSpace(line)
+	if line == "" || len(line) > 300 || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return otherwise
+	}
+	return line
+}
+
+// statusOf is the HTTP status of an answer, 0 if err is none.
+func statusOf(err error) int {
+	var answer *azcore.ResponseError
+	if errors.As(err, &answer) {
+		return answer.StatusCode
+	}
+	return 0
+}
+
+// redact replaces the secrets in a text. None is expected there; this is the net below.
+func redact(text string, secrets []string) string {
+	for _, secret := range secrets {
+		text = strings.ReplaceAll(text, secret, "REDACTED")
+	}
+	return text
+}

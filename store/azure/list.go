@@ -1,0 +1,110 @@
+package azure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"satchel/store"
+)
+
+// A listing's first page is short: whoever wants the newest ledger entries takes no more.
+const (
+	firstPage = 100
+	otherPage = 5000 // the service's maximum
+)
+
+// List implements store.Store. It takes one request for the first 100 rows and one for
+// each 5,000 after them, and asks only when the consumer gets there.
+func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Object, error] {
+	return func(yield func(store.Object, error) bool) {
+		if err := s.list(ctx, prefix, yield); err != nil && err != errStop {
+			yield(store.Object{}, s.fail(ctx, "list", prefix, err))
+		}
+	}
+}
+
+// errStop: the consumer wants no more.
+var errStop = errors.New("stop")
+
+func (s *Store) list(ctx context.Context, prefix string, yield func(store.Object, error) bool) error {
+	if !store.ValidPrefix(prefix) {
+		return errors.New("is not a valid prefix")
+	}
+	marker, last, size := "", "", int32(firstPage)
+	for {
+		page, err := s.page(ctx, prefix, marker, size)
+		if err != nil {
+			return err
+		}
+		for _, item := range page.Segment.BlobItems {
+			o, ok := s.object(item)
+			if !ok {
+				continue
+			}
+			if o.Name <= last || !strings.HasPrefix(o.Name, prefix) {
+				return fmt.Errorf("%s follows %s: the service does not list by name", o.Name, last)
+			}
+			if last = o.Name; !yield(o, nil) {
+				return errStop
+			}
+		}
+		next := value(page.NextMarker)
+		if next == "" {
+			return nil
+		}
+		if next == marker { // a page may be empty, but goes on elsewhere
+			return errors.New("the service repeats a page")
+		}
+		marker, size = next, otherPage
+	}
+}
+
+// page fetches one page of a listing.
+func (s *Store) page(ctx context.Context, prefix, marker string, size int32) (container.ListBlobsFlatResponse, error) {
+	opts := &container.ListBlobsFlatOptions{MaxResults: to.Ptr(size)}
+	if full := s.full(prefix); full != "" {
+		opts.Prefix = to.Ptr(full)
+	}
+	if marker != "" {
+		opts.Marker = to.Ptr(marker)
+	}
+	page, err := s.container.NewListBlobsFlatPager(opts).NextPage(s.retries.context(ctx, 0))
+	if err != nil {
+		return page, err
+	}
+	// What is not from the service could read as an empty listing.
+	if page.Segment == nil || page.RequestID == nil || page.ServiceEndpoint == nil {
+		return page, errNotStorage
+	}
+	return page, nil
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// object makes a row of a blob, unless it is none of ours. Accounts with a hierarchical
+// namespace list folders too.
+func (s *Store) object(item *container.BlobItem) (store.Object, bool) {
+	if item == nil || item.Name == nil || item.Properties == nil {
+		return store.Object{}, false
+	}
+	name, ok := strings.CutPrefix(*item.Name, s.full(""))
+	if !ok || !store.ValidName(name) || value(item.Properties.ResourceType) == "directory" {
+		return store.Object{}, false
+	}
+	return store.Object{
+		Name: name,
+		Size: value(item.Properties.ContentLength),
+		Time: value(item.Properties.LastModified),
+	}, true
+}
