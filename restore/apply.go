@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,35 +17,64 @@ import (
 	"satchel/snapshot"
 )
 
-// stagePrefix begins the name of the folder in which files are staged; the walk of a push
-// leaves it out.
-const stagePrefix = ".satchel-stage-"
-
-// Run carries the plan out. Until every file is staged and verified nothing is changed; an
-// error before that leaves the folder as it was. Damage is a *DamageError.
-func (p *Plan) Run(ctx context.Context) (err error) {
+// Run carries the plan out. Until every file is staged and verified nothing is changed: an
+// error before that leaves the folder as it was. A failure in the swap puts it back as it
+// was; a crash in it is finished by Recover. Damage is a *DamageError.
+//
+// done is called, if it is not nil, when the folder is as the plan says and before the
+// journal goes: what it notes is noted if and only if the swap is.
+func (p *Plan) Run(ctx context.Context, done func() error) (err error) {
 	if p.o.Progress != nil {
 		p.o.Progress.AllFiles.Store(int64(len(p.writes)))
 		p.o.Progress.AllBytes.Store(p.Bytes)
 		p.o.Progress.Done.Store(true)
 	}
-	stage := stagePrefix + strings.ToLower(rand.Text())
-	if len(p.writes) > 0 {
-		if err := p.o.Root.Mkdir(stage, 0o700); err != nil {
-			return fmt.Errorf("staging: %w", err)
-		}
-		defer func() { err = errors.Join(err, p.o.Root.RemoveAll(stage)) }()
+	r, stage := p.o.Root, stagePrefix+strings.ToLower(rand.Text())
+	if err := r.Mkdir(stage, 0o700); err != nil {
+		return fmt.Errorf("staging: %w", err)
 	}
 	for i, w := range p.writes {
 		w.order, w.stage = i, stage+"/"+strconv.Itoa(i)
 	}
-	if err := p.stageAll(ctx); err != nil {
-		return err
+	err = p.stageAll(ctx)
+	if err == nil {
+		err = context.Cause(ctx)
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	var j *journal
+	if err == nil {
+		j, err = p.newJournal()
 	}
-	return p.swap()
+	if err == nil && !p.o.Empty {
+		var staged []string
+		for _, w := range p.writes {
+			if w.entry.Type == snapshot.File {
+				staged = append(staged, w.stage)
+			}
+		}
+		if err = j.write(r, stage, staged); err != nil {
+			err = fmt.Errorf("staging: %w", err)
+		}
+	}
+	if err != nil {
+		return errors.Join(err, discard(r, stage))
+	}
+	if err := p.swap(j, stage); err != nil {
+		if uerr := j.undo(r, stage); uerr != nil {
+			return fmt.Errorf("%w; and not all could be put back, the next satchel command here tries again: %w", err, uerr)
+		}
+		return errors.Join(err, discard(r, stage))
+	}
+	if done != nil {
+		if err := done(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(discard(r, stage), p.keepState())
+}
+
+// swap runs the journal. In a folder that was empty nothing is at stake, and nothing is synced.
+func (p *Plan) swap(j *journal, stage string) error {
+	return j.run(p.o.Root, stage, !p.o.Empty)
 }
 
 // stageAll makes every file that is to be written, verified, in the staging folder.
@@ -63,6 +91,16 @@ func (p *Plan) stageAll(ctx context.Context) error {
 		return err
 	}
 	for _, w := range p.writes {
+		switch w.entry.Type {
+		case snapshot.File:
+		case snapshot.Symlink:
+			if err := p.o.Root.Symlink(string(w.entry.Target), w.stage); err != nil {
+				return fmt.Errorf("%s: %w", w.local, err)
+			}
+		default: // FIFOs are not made
+			w.skip = true
+			p.Homeless = append(p.Homeless, w.local)
+		}
 		if w.entry.Type == snapshot.File && w.entry.Size == 0 {
 			f, err := p.o.Root.OpenFile(w.stage, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
@@ -104,73 +142,23 @@ func fileMode(bits uint32) fs.FileMode {
 	return m
 }
 
-// swap removes what goes, renames what was staged into place, makes links last of all,
-// and then sets the folders' metadata, deepest first.
-func (p *Plan) swap() error {
-	for _, local := range p.removes {
-		if err := p.o.Root.Remove(local); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove %s: %w", local, err)
-		}
+// modeBits is the inverse of fileMode.
+func modeBits(m fs.FileMode) uint32 {
+	bits := uint32(m.Perm())
+	if m&fs.ModeSetuid != 0 {
+		bits |= 0o4000
 	}
-	for _, local := range p.rmdirs { // deepest first; what still holds something stays
-		if err := p.o.Root.Remove(local); err != nil && !errors.Is(err, fs.ErrNotExist) && !notEmpty(err) {
-			return fmt.Errorf("remove %s: %w", local, err)
-		}
+	if m&fs.ModeSetgid != 0 {
+		bits |= 0o2000
 	}
-	for _, f := range p.folders {
-		if f.local != "" && f.local != "." && !f.partial {
-			if err := p.o.Root.MkdirAll(f.local, 0o755); err != nil {
-				return fmt.Errorf("%s: %w", f.local, err)
-			}
-		}
+	if m&fs.ModeSticky != 0 {
+		bits |= 0o1000
 	}
-	made := map[string]bool{".": true}
-	for _, links := range []bool{false, true} {
-		for _, w := range p.writes {
-			if (w.entry.Type == snapshot.Symlink) != links {
-				continue
-			}
-			if dir := path.Dir(w.local); !made[dir] {
-				if err := p.o.Root.MkdirAll(dir, 0o755); err != nil {
-					return fmt.Errorf("%s: %w", dir, err)
-				}
-				made[dir] = true
-			}
-			if err := p.place(w); err != nil {
-				return fmt.Errorf("%s: %w", w.local, err)
-			}
-		}
-	}
-	for _, f := range p.folders { // in post-order: deepest first
-		if f.entry == nil || f.local == "" || f.partial {
-			continue
-		}
-		mtime := time.Unix(0, f.entry.Mtime)
-		if err := errors.Join(p.o.Root.Chmod(f.local, fileMode(f.entry.Mode)), p.o.Root.Chtimes(f.local, mtime, mtime)); err != nil {
-			return fmt.Errorf("%s: %w", f.local, err)
-		}
-	}
-	return p.keepState()
+	return bits
 }
 
 func notEmpty(err error) bool {
 	return errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, fs.ErrExist) || strings.Contains(err.Error(), "not empty")
-}
-
-// place puts one entry under its name.
-func (p *Plan) place(w *write) error {
-	switch w.entry.Type {
-	case snapshot.File:
-		return p.o.Root.Rename(w.stage, w.local)
-	case snapshot.Symlink:
-		if err := p.o.Root.Symlink(string(w.entry.Target), w.stage); err != nil {
-			return err
-		}
-		return p.o.Root.Rename(w.stage, w.local)
-	default:
-		p.Homeless = append(p.Homeless, w.local) // FIFOs are not made
-		return nil
-	}
 }
 
 // keepState notes what is here now, so that the next push opens none of it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -70,7 +71,7 @@ var errOther = errors.New("other bytes")
 
 // reads compares a file with the chunks of an entry.
 func (p *Plan) reads(ctx context.Context, local string, e *snapshot.Entry) (bool, error) {
-	f, err := p.o.Root.Open(local)
+	f, err := p.o.Root.OpenFile(local, os.O_RDONLY, 0)
 	if err != nil {
 		return false, err
 	}

@@ -3,19 +3,19 @@ package restore
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 
 	"satchel/index"
 	"satchel/snapshot"
 	"satchel/store"
+	"satchel/store/durable"
 	"satchel/store/pack"
 	"satchel/store/seal"
 )
@@ -27,12 +27,13 @@ type Options struct {
 	Index  *index.Index
 	Reader *snapshot.Reader
 
-	Root   *os.Root                            // the folder
-	Target pack.ID                             // root node of the snapshot
-	Base   pack.ID                             // root node of the base, zero if there is none
-	Local  func(remote string) (string, bool)  // where a remote path belongs; false: nowhere here
-	Take   func(remote string, dir bool) Taken // nil: everything
-	State  [16]byte                            // key of the folder's file state; zero: it has none
+	Root     durable.Root                        // the folder
+	Target   pack.ID                             // root node of the snapshot
+	Snapshot pack.ID                             // a pull: what Recover reports if it is interrupted
+	Base     pack.ID                             // root node of the base, zero if there is none
+	Local    func(remote string) (string, bool)  // where a remote path belongs; false: nowhere here
+	Take     func(remote string, dir bool) Taken // nil: everything
+	State    [16]byte                            // key of the folder's file state; zero: it has none
 
 	Follow bool // a pull: what the base had and the snapshot has not is removed, what was deleted here stays deleted
 	Force  bool // overwrite what only this device has
@@ -64,6 +65,7 @@ type write struct {
 	order int          // in the plan
 	stage string       // staged here
 	left  atomic.Int64 // bytes that are still to be fetched
+	skip  bool         // a kind that is not made here
 }
 
 // folder is a directory that the snapshot has.
@@ -262,7 +264,7 @@ const (
 func (p *Plan) compare(ctx context.Context, known known, w *write, base *snapshot.Entry) (verdict, error) {
 	mine := p.o.Follow && base != nil && base.SameContent(w.entry) // nothing came from elsewhere
 	info, err := p.o.Root.Lstat(w.local)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	if absent(err) {
 		if mine {
 			p.Kept = append(p.Kept, Conflict{w.local, "deleted here"})
 			return stays, nil
@@ -287,9 +289,14 @@ func (p *Plan) compare(ctx context.Context, known known, w *write, base *snapsho
 		p.Kept = append(p.Kept, Conflict{w.local, "changed here"})
 		return stays, nil
 	case info.IsDir():
-		return conflict("is a folder here and a file in the snapshot")
+		if clear, err := p.clear(ctx, w.local, base); err != nil {
+			return stays, err
+		} else if !clear {
+			return conflict("is a folder here and a file in the snapshot")
+		}
+		return replace, nil
 	default:
-		if live = p.journal(w.local); live != "" {
+		if live = p.sidecar(w.local); live != "" {
 			return conflict("is a database in use (" + live + " is not empty): close the program first")
 		}
 	}
@@ -307,8 +314,42 @@ func (p *Plan) compare(ctx context.Context, known known, w *write, base *snapsho
 	return replace, nil
 }
 
-// journal names a -wal or -journal beside a database that is not empty.
-func (p *Plan) journal(local string) string {
+// clear reports whether a folder here holds nothing but what the base had in it: all of it
+// is then planned to go.
+func (p *Plan) clear(ctx context.Context, local string, base *snapshot.Entry) (bool, error) {
+	if !p.o.Follow || base == nil || base.Type != snapshot.Dir {
+		return false, nil
+	}
+	bs, err := p.entriesOf(ctx, base.Node)
+	if err != nil {
+		return false, err
+	}
+	here, err := p.o.Root.ReadDir(local)
+	if err != nil {
+		return false, err
+	}
+	for _, h := range here {
+		b := find(bs, []byte(h.Name()))
+		if b == nil || (b.Type == snapshot.Dir) != h.IsDir() {
+			return false, nil
+		}
+		ok := false
+		if h.IsDir() {
+			ok, err = p.clear(ctx, join(local, h.Name()), b)
+		} else if info, ierr := p.o.Root.Lstat(join(local, h.Name())); ierr != nil {
+			err = ierr
+		} else {
+			ok, err = p.holds(ctx, newKnown(index.Dir{}), join(local, h.Name()), info, b)
+		}
+		if !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// sidecar names a -wal or -journal beside a database that is not empty.
+func (p *Plan) sidecar(local string) string {
 	for _, suffix := range []string{"-wal", "-journal"} {
 		if info, err := p.o.Root.Lstat(local + suffix); err == nil && info.Size() > 0 && p.isDatabase(local) {
 			return path.Base(local) + suffix
@@ -318,13 +359,13 @@ func (p *Plan) journal(local string) string {
 }
 
 func (p *Plan) isDatabase(local string) bool {
-	f, err := p.o.Root.Open(local)
+	f, err := p.o.Root.OpenFile(local, os.O_RDONLY, 0)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	b := make([]byte, 16)
-	n, _ := f.Read(b)
+	n, _ := io.ReadFull(f, b)
 	return string(b[:n]) == "SQLite format 3\x00"
 }
 
@@ -348,7 +389,7 @@ func (p *Plan) gone(ctx context.Context, known known, remote string, es, bs []sn
 			continue
 		}
 		info, err := p.o.Root.Lstat(local)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		if absent(err) {
 			continue
 		} else if err != nil {
 			return err
@@ -357,7 +398,7 @@ func (p *Plan) gone(ctx context.Context, known known, remote string, es, bs []sn
 		if err != nil {
 			return err
 		}
-		switch live := p.journal(local); {
+		switch live := p.sidecar(local); {
 		case live != "":
 			p.Kept = append(p.Kept, Conflict{local, "removed elsewhere, but in use here"})
 		case same || p.o.Force:

@@ -18,6 +18,7 @@ import (
 	"satchel/restore"
 	"satchel/snapshot"
 	"satchel/snapshot/snapshottest"
+	"satchel/store/durable"
 	"satchel/store/pack"
 	"satchel/store/storetest"
 )
@@ -44,7 +45,7 @@ func identity(remote string) (string, bool) {
 // options are those of a pull into a device's folder.
 func options(t *testing.T, d *snapshottest.Device, to pack.ID) restore.Options {
 	t.Helper()
-	root, err := os.OpenRoot(d.Root)
+	root, err := durable.OpenRoot(d.Root)
 	must(t, err)
 	t.Cleanup(func() { root.Close() })
 	target, ok := d.State().Snapshot(to)
@@ -67,7 +68,7 @@ func pull(t *testing.T, d *snapshottest.Device) (*restore.Plan, error) {
 	if err != nil || len(plan.Conflicts) > 0 {
 		return plan, err
 	}
-	if err := plan.Run(ctx); err != nil {
+	if err := plan.Run(ctx, nil); err != nil {
 		return plan, err
 	}
 	d.Lineage.Base = newest.ID
@@ -195,7 +196,7 @@ func TestPullRefusesToLoseLocalChanges(t *testing.T) {
 	o.Force = true
 	forced, err := restore.Make(ctx, o)
 	must(t, err)
-	must(t, forced.Run(ctx))
+	must(t, forced.Run(ctx, nil))
 	if b.Read("f") != "2" || b.Read("g") != "2" {
 		t.Error("--force did not")
 	}
@@ -273,7 +274,7 @@ func TestRestoreTakesWhatTheFilterTakes(t *testing.T) {
 	out := a.MustPush()
 	o := options(t, a, out.Snapshot)
 	to := t.TempDir()
-	root, err := os.OpenRoot(to)
+	root, err := durable.OpenRoot(to)
 	must(t, err)
 	defer root.Close()
 	o.Root, o.Follow, o.State, o.Base, o.Empty = root, false, [16]byte{}, pack.ID{}, true
@@ -288,7 +289,7 @@ func TestRestoreTakesWhatTheFilterTakes(t *testing.T) {
 	}
 	plan, err := restore.Make(ctx, o)
 	must(t, err)
-	must(t, plan.Run(ctx))
+	must(t, plan.Run(ctx, nil))
 	var files []string
 	for f := range listing(t, to) {
 		files = append(files, f)

@@ -11,6 +11,8 @@ import (
 // syncDir does nothing: FlushFileBuffers refuses a folder's handle.
 func syncDir(string) error { return nil }
 
+func syncOpenDir(*os.File) error { return nil }
+
 func rename(from, to string) error {
 	return move(from, to, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
 }

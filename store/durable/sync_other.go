@@ -13,10 +13,15 @@ func syncDir(path string) error {
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
+	err = syncOpenDir(d)
 	if cerr := d.Close(); err == nil {
 		err = cerr
 	}
+	return err
+}
+
+func syncOpenDir(d *os.File) error {
+	err := d.Sync()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
 		return nil // the file system has no such thing
 	}

@@ -1,0 +1,244 @@
+package restore_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"satchel/restore"
+	"satchel/snapshot"
+	"satchel/snapshot/snapshottest"
+	"satchel/store/durable"
+	"satchel/store/durable/durabletest"
+	"satchel/store/pack"
+	"satchel/store/storetest"
+)
+
+// story is a pull that does everything: makes, replaces and removes files and folders, turns
+// a file into a folder and a folder into a file, and makes a link.
+func story(t *testing.T) (a, b *snapshottest.Device, before, after map[string]string) {
+	m := storetest.NewMemory()
+	a = snapshottest.Found(t, m)
+	for _, f := range []string{"stays", "changes", "goes", "dir/goes", "was-file", "was-dir/x"} {
+		a.Write(f, "old "+f)
+	}
+	a.MustPush()
+	b = a.Join(m)
+	mustPull(t, b)
+	before = listing(t, b.Root)
+	for _, f := range []string{"goes", "dir", "was-file", "was-dir"} {
+		must(t, os.RemoveAll(filepath.Join(a.Root, f)))
+	}
+	a.Write("changes", "new changes")
+	a.Write("comes/deep/er", noise(1, 700_000))
+	a.Write("was-file/x", "now in a folder")
+	a.Write("was-dir", "now a file")
+	must(t, os.Symlink("stays", filepath.Join(a.Root, "link")))
+	must(t, a.Sync())
+	p := a.Push()
+	p.Yes = true
+	_, err := p.Run(ctx)
+	must(t, err)
+	return a, b, before, listing(t, a.Root)
+}
+
+// files leaves folder times out: a folder is not restored to the old one's when a crash in
+// staging made and removed something in it.
+func files(l map[string]string) map[string]string {
+	out := map[string]string{}
+	for path, line := range l {
+		if strings.HasPrefix(line, "d") {
+			line = strings.Fields(line)[0]
+		}
+		if !strings.HasPrefix(path, ".satchel-stage-") {
+			out[path] = line
+		}
+	}
+	return out
+}
+
+// pullThrough pulls by way of a faulty root.
+func pullThrough(t *testing.T, b *snapshottest.Device, faults *durabletest.Faults) error {
+	t.Helper()
+	newest, _ := snapshot.Newest(b.State(), b.Lineage.Workspace)
+	o := options(t, b, newest.ID)
+	o.Root, o.Snapshot = faults, newest.ID
+	o.Workers = 1
+	plan, err := restore.Make(ctx, o)
+	if err != nil {
+		return err
+	}
+	if len(plan.Conflicts) > 0 {
+		t.Fatalf("conflicts %v", plan.Conflicts)
+	}
+	return plan.Run(ctx, func() error { b.Lineage.Base = newest.ID; return b.Lineage.Save() })
+}
+
+// nextCommand is what a command does first in a workspace.
+func nextCommand(t *testing.T, b *snapshottest.Device) {
+	t.Helper()
+	root, err := durable.OpenRoot(b.Root)
+	must(t, err)
+	defer root.Close()
+	recovered, err := restore.Recover(root)
+	must(t, err)
+	for _, r := range recovered {
+		b.Lineage.Base = r.Snapshot
+		must(t, b.Lineage.Save())
+	}
+	must(t, restore.Finish(root))
+}
+
+// A crash or a failure at any file-system call of a pull leaves the old files or the new
+// ones once the next command has looked, with the base to match, and a pull then finishes.
+func TestPullCrashesAtEveryFileSystemCall(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		plan func(f *durabletest.Faults, k int)
+		dead bool // nothing runs after the failure
+	}{
+		{"crash, lost", func(f *durabletest.Faults, k int) { f.CrashAt(k, durabletest.Lost) }, true},
+		{"crash, landed", func(f *durabletest.Faults, k int) { f.CrashAt(k, durabletest.Landed) }, true},
+		{"failure, lost", func(f *durabletest.Faults, k int) { f.FailAt(k, durabletest.Lost) }, false},
+		{"failure, landed", func(f *durabletest.Faults, k int) { f.FailAt(k, durabletest.Landed) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, b, before, after := story(t)
+			must(t, b.Sync())
+			oldBase := b.Lineage.Base
+			keep := t.TempDir()
+			copyTree(t, b.Root, keep)
+			old, swapped := 0, 0
+			for k := 0; ; k++ {
+				root, err := durable.OpenRoot(b.Root)
+				must(t, err)
+				faults := durabletest.NewFaults(root)
+				c.plan(faults, k)
+				err = pullThrough(t, b, faults)
+				root.Close()
+				if !faults.Injected() {
+					must(t, err)
+					if k < 30 {
+						t.Errorf("only %d calls", k)
+					}
+					break
+				}
+				if err == nil {
+					t.Fatalf("call %d of %v: no error", k, faults.Trace())
+				}
+				nextCommand(t, b)
+				if left, _ := filepath.Glob(filepath.Join(b.Root, ".satchel-*")); len(left) > 0 {
+					t.Fatalf("call %d left %v", k, left)
+				}
+				got := files(listing(t, b.Root))
+				switch {
+				case cmp.Equal(got, files(before)) && b.Lineage.Base == oldBase:
+					old++
+				case cmp.Equal(got, files(after)) && b.Lineage.Base != oldBase:
+					swapped++
+				default:
+					t.Fatalf("call %d (%s): neither the old state nor the new: base moved %v\nagainst the old: %s\nagainst the new: %s", k,
+						faults.Trace()[k], b.Lineage.Base != oldBase, cmp.Diff(files(before), got), cmp.Diff(files(after), got))
+				}
+				// and back to the beginning
+				must(t, os.RemoveAll(b.Root))
+				copyTree(t, keep, b.Root)
+				b.Lineage.Base = oldBase
+			}
+			if diff := cmp.Diff(after, listing(t, b.Root)); diff != "" {
+				t.Error("at the end:", diff)
+			}
+			if old == 0 || c.dead && swapped == 0 {
+				t.Errorf("%d times the old state, %d times the new: the test did not see both", old, swapped)
+			}
+		})
+	}
+}
+
+// copyTree copies files, links, modes and times.
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	type dir struct {
+		path string
+		info fs.FileInfo
+	}
+	var dirs []dir
+	must(t, filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		must(t, err)
+		rel, _ := filepath.Rel(from, path)
+		dst := filepath.Join(to, rel)
+		info, err := e.Info()
+		must(t, err)
+		switch {
+		case e.IsDir():
+			must(t, os.MkdirAll(dst, 0o755))
+			dirs = append(dirs, dir{dst, info})
+		case info.Mode().Type() == fs.ModeSymlink:
+			target, err := os.Readlink(path)
+			must(t, err)
+			must(t, os.Symlink(target, dst))
+		default:
+			b, err := os.ReadFile(path)
+			must(t, err)
+			must(t, os.WriteFile(dst, b, info.Mode()))
+			must(t, os.Chtimes(dst, info.ModTime(), info.ModTime()))
+		}
+		return nil
+	}))
+	for i := len(dirs) - 1; i >= 0; i-- {
+		must(t, os.Chmod(dirs[i].path, dirs[i].info.Mode()))
+		must(t, os.Chtimes(dirs[i].path, dirs[i].info.ModTime(), dirs[i].info.ModTime()))
+	}
+}
+
+func TestJournalIsRefusedWhereItReachesOut(t *testing.T) {
+	for _, j := range []string{
+		`{"format":2}`,
+		`{"format":1,"writes":[{"path":"../x","stage":0}]}`,
+		`{"format":1,"writes":[{"path":"/etc/passwd","stage":0}]}`,
+		`{"format":1,"writes":[{"path":"a","stage":-1}]}`,
+		`{"format":1,"writes":[{"path":".","stage":0}]}`,
+		`{"format":1,"removes":["a/../../x"]}`,
+		`{"format":1,"rmdirs":[{"path":"../x","mode":511,"mtime":1}]}`,
+		`{"format":1,"folders":[{"path":"..","mode":511,"mtime":1}]}`,
+		`{"format":1,"more":1}`,
+		`not json`,
+	} {
+		dir := t.TempDir()
+		must(t, os.Mkdir(filepath.Join(dir, ".satchel-stage-x"), 0o700))
+		must(t, os.WriteFile(filepath.Join(dir, ".satchel-stage-x", "journal"), []byte(j), 0o600))
+		root, err := durable.OpenRoot(dir)
+		must(t, err)
+		if _, err := restore.Recover(root); err == nil {
+			t.Errorf("%s is followed", j)
+		}
+		root.Close()
+	}
+}
+
+func TestRunThatCannotNoteItsEndIsFinishedNextTime(t *testing.T) {
+	_, b, _, after := story(t)
+	must(t, b.Sync())
+	newest, _ := snapshot.Newest(b.State(), b.Lineage.Workspace)
+	o := options(t, b, newest.ID)
+	o.Snapshot = newest.ID
+	plan, err := restore.Make(ctx, o)
+	must(t, err)
+	full := errors.New("disk full")
+	if err := plan.Run(ctx, func() error { return full }); !errors.Is(err, full) {
+		t.Fatal(err)
+	}
+	b.Lineage.Base = pack.ID{}
+	nextCommand(t, b)
+	if b.Lineage.Base != newest.ID {
+		t.Error("the base was not noted")
+	}
+	if diff := cmp.Diff(files(after), files(listing(t, b.Root))); diff != "" {
+		t.Error(diff)
+	}
+}

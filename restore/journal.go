@@ -1,0 +1,406 @@
+package restore
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"satchel/snapshot"
+	"satchel/store/durable"
+	"satchel/store/pack"
+)
+
+// The staging folder of a run, in the root of the workspace:
+//
+//	.satchel-stage-<random>/0, 1, …        files and links, whole and verified
+//	.satchel-stage-<random>/gone-0, …      what was removed, until the swap is over
+//	.satchel-stage-<random>/was-0, …       what 0, 1, … replaced
+//	.satchel-stage-<random>/journal        from here on the swap is finished, or undone
+//
+// A staging folder without a journal is what a run left that had changed nothing: it is
+// removed. One with a journal is finished by the next run.
+const (
+	stagePrefix = ".satchel-stage-"
+	journalName = "journal"
+)
+
+// journal says what a swap does, in this order. Paths are local.
+type journal struct {
+	Format   int          `json:"format"` // 1
+	Snapshot string       `json:"snapshot,omitempty"`
+	Removes  []string     `json:"removes,omitempty"` // files
+	Rmdirs   []journalDir `json:"rmdirs,omitempty"`  // deepest first; what still holds something stays
+	Writes   []step       `json:"writes,omitempty"`
+	Folders  []journalDir `json:"folders,omitempty"` // made first, metadata set last; deepest first
+}
+
+// step puts stage/N at Path.
+type step struct {
+	Path  string `json:"path"`
+	Stage int    `json:"stage"`
+}
+
+// dirMeta is a folder's mode (12 bits) and time (ns).
+type dirMeta struct {
+	Mode  uint32 `json:"mode"`
+	Mtime int64  `json:"mtime"`
+}
+
+// journalDir is a folder as it is to be, and as it was; Was is nil if it was not there.
+type journalDir struct {
+	Path string `json:"path"`
+	dirMeta
+	Was *dirMeta `json:"was,omitempty"`
+}
+
+// write makes the journal durable: what is staged first, then the journal, then its name.
+func (j *journal) write(r durable.Root, stage string, staged []string) error {
+	if err := syncStaged(r, stage, staged); err != nil {
+		return err
+	}
+	b, err := json.Marshal(j)
+	if err != nil {
+		return err
+	}
+	temp := stage + "/" + journalName + ".new"
+	f, err := r.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := r.Rename(temp, stage+"/"+journalName); err != nil {
+		return err
+	}
+	return errors.Join(r.SyncDir(stage), r.SyncDir("."))
+}
+
+// syncStaged makes the staged files durable.
+func syncStaged(r durable.Root, stage string, staged []string) error {
+	if ok, err := r.SyncAll(); ok || err != nil {
+		return err
+	}
+	for _, name := range staged {
+		f, err := r.OpenFile(name, os.O_RDWR, 0)
+		if errors.Is(err, fs.ErrPermission) { // read-only by its own mode
+			f, err = r.OpenFile(name, os.O_RDONLY, 0)
+		}
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return r.SyncDir(stage)
+}
+
+// run carries the journal out, and makes it durable if sync is set, from wherever an
+// earlier run stopped: every step is harmless twice.
+func (j *journal) run(r durable.Root, stage string, sync bool) error {
+	for i, p := range j.Removes {
+		if err := moveAway(r, p, fmt.Sprintf("%s/gone-%d", stage, i)); err != nil {
+			return fmt.Errorf("remove %s: %w", p, err)
+		}
+	}
+	for _, d := range j.Rmdirs {
+		if err := removeDir(r, d.Path); err != nil {
+			return fmt.Errorf("remove %s: %w", d.Path, err)
+		}
+	}
+	made := map[string]bool{".": true}
+	for _, d := range slices.Backward(j.Folders) {
+		if err := r.MkdirAll(d.Path, 0o755); err != nil {
+			return fmt.Errorf("%s: %w", d.Path, err)
+		}
+		made[d.Path] = true
+	}
+	for i, s := range j.Writes {
+		if err := j.place(r, stage, i, s, made); err != nil {
+			return fmt.Errorf("%s: %w", s.Path, err)
+		}
+	}
+	for _, d := range j.Folders {
+		if err := setDir(r, d.Path, d.dirMeta); err != nil {
+			return fmt.Errorf("%s: %w", d.Path, err)
+		}
+	}
+	if !sync {
+		return nil
+	}
+	return j.sync(r)
+}
+
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// removeDir removes a folder that holds nothing. A file in its place stays.
+func removeDir(r durable.Root, path string) error {
+	info, err := r.Lstat(path)
+	if err == nil && info.IsDir() {
+		err = r.Remove(path)
+	}
+	if absent(err) || err != nil && notEmpty(err) {
+		return nil
+	}
+	return err
+}
+
+// moveAway moves a file out of the way, once. A folder that has come in its place stays.
+func moveAway(r durable.Root, path, to string) error {
+	if _, err := r.Lstat(to); err == nil {
+		return nil
+	} else if !absent(err) {
+		return err
+	}
+	switch info, err := r.Lstat(path); {
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		return r.Rename(path, to)
+	case absent(err):
+		return nil
+	default:
+		return err
+	}
+}
+
+// place renames one staged file into place.
+func (j *journal) place(r durable.Root, stage string, i int, s step, made map[string]bool) error {
+	from := fmt.Sprintf("%s/%d", stage, s.Stage)
+	if _, err := r.Lstat(from); absent(err) {
+		return nil // it is in place already
+	} else if err != nil {
+		return err
+	}
+	if dir := path.Dir(s.Path); !made[dir] {
+		if err := r.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		made[dir] = true
+	}
+	if err := moveAway(r, s.Path, fmt.Sprintf("%s/was-%d", stage, i)); err != nil {
+		return err
+	}
+	return r.Rename(from, s.Path)
+}
+
+func setDir(r durable.Root, path string, m dirMeta) error {
+	mtime := time.Unix(0, m.Mtime)
+	return errors.Join(r.Chmod(path, fileMode(m.Mode)), r.Chtimes(path, mtime, mtime))
+}
+
+// sync makes the swap durable.
+func (j *journal) sync(r durable.Root) error {
+	if ok, err := r.SyncAll(); ok || err != nil {
+		return err
+	}
+	dirs := map[string]bool{".": true}
+	for _, s := range j.Writes {
+		dirs[path.Dir(s.Path)] = true
+	}
+	for _, p := range j.Removes {
+		dirs[path.Dir(p)] = true
+	}
+	for _, d := range j.Folders {
+		dirs[path.Dir(d.Path)] = true
+	}
+	for d := range dirs {
+		if err := r.SyncDir(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// undo puts everything back as it was before run. It goes on after an error.
+func (j *journal) undo(r durable.Root, stage string) error {
+	var all error
+	fail := func(err error) { all = errors.Join(all, err) }
+	for i, s := range slices.Backward(j.Writes) {
+		staged, was := fmt.Sprintf("%s/%d", stage, s.Stage), fmt.Sprintf("%s/was-%d", stage, i)
+		if _, err := r.Lstat(staged); absent(err) {
+			fail(r.Rename(s.Path, staged))
+		}
+		if _, err := r.Lstat(was); err == nil {
+			fail(r.Rename(was, s.Path))
+		}
+	}
+	for _, d := range j.Folders { // deepest first
+		if d.Was != nil {
+			continue
+		}
+		fail(removeDir(r, d.Path))
+	}
+	for _, d := range slices.Backward(j.Rmdirs) {
+		fail(r.MkdirAll(d.Path, 0o755))
+	}
+	for i, p := range j.Removes {
+		gone := fmt.Sprintf("%s/gone-%d", stage, i)
+		if _, err := r.Lstat(gone); err == nil {
+			fail(r.Rename(gone, p))
+		}
+	}
+	for _, d := range append(slices.Clone(j.Rmdirs), j.Folders...) {
+		if d.Was != nil {
+			fail(setDir(r, d.Path, *d.Was))
+		}
+	}
+	return errors.Join(all, j.sync(r))
+}
+
+// Recovered is what Recover finished.
+type Recovered struct {
+	Snapshot pack.ID // whose files are here now; zero if the run was not a pull
+	Files    int
+}
+
+// Recover looks for what an interrupted run left in the folder: it finishes a swap that had
+// begun, and removes what was only staged. It is for the one who holds this device's
+// index, so that no run under way is taken for a dead one.
+func Recover(r durable.Root) ([]Recovered, error) {
+	entries, err := r.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	var out []Recovered
+	for _, e := range entries {
+		if !e.IsDir() || !strings.HasPrefix(e.Name(), stagePrefix) {
+			continue
+		}
+		j, err := readJournal(r, e.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := r.RemoveAll(e.Name()); err != nil {
+				return out, err
+			}
+			continue
+		} else if err != nil {
+			return out, fmt.Errorf("%s: %w", e.Name(), err)
+		}
+		if err := j.run(r, e.Name(), true); err != nil {
+			err = fmt.Errorf("what was interrupted (%s) cannot be finished: %w", e.Name(), err)
+			if uerr := j.undo(r, e.Name()); uerr != nil {
+				return out, fmt.Errorf("%w; nor undone: %w", err, uerr)
+			}
+			return out, errors.Join(fmt.Errorf("%w; it was undone", err), discard(r, e.Name()))
+		}
+		rec := Recovered{Files: len(j.Writes) + len(j.Removes)}
+		if b, err := hex.DecodeString(j.Snapshot); err == nil && len(b) == len(rec.Snapshot) {
+			copy(rec.Snapshot[:], b)
+		}
+		out = append(out, rec)
+	}
+	return out, nil
+}
+
+// Finish removes the staging folders whose swap Recover has finished. It is called when the
+// caller has noted what it has to note.
+func Finish(r durable.Root) error {
+	entries, err := r.ReadDir(".")
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), stagePrefix) {
+			err = errors.Join(err, discard(r, e.Name()))
+		}
+	}
+	return err
+}
+
+// discard removes a staging folder, the journal first: without it the rest is nothing.
+func discard(r durable.Root, stage string) error {
+	if err := r.Remove(stage + "/" + journalName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return r.RemoveAll(stage)
+}
+
+// maxJournal is how large a journal may be in bytes.
+const maxJournal = 1 << 30
+
+func readJournal(r durable.Root, stage string) (*journal, error) {
+	f, err := r.OpenFile(stage+"/"+journalName, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxJournal))
+	if err != nil {
+		return nil, err
+	}
+	return parseJournal(b)
+}
+
+// parseJournal decodes a journal; it is strict, as a swap follows it.
+func parseJournal(b []byte) (*journal, error) {
+	var j journal
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&j); err != nil || j.Format != 1 {
+		return nil, fmt.Errorf("journal: not one of this satchel's (%v)", err)
+	}
+	bad := func(p string) bool { return p == "." || checkLocal(p) != nil }
+	if slices.ContainsFunc(j.Removes, bad) ||
+		slices.ContainsFunc(j.Writes, func(s step) bool { return bad(s.Path) || s.Stage < 0 }) ||
+		slices.ContainsFunc(append(slices.Clone(j.Rmdirs), j.Folders...), func(d journalDir) bool { return bad(d.Path) }) {
+		return nil, errors.New("journal: a path that is not in the workspace")
+	}
+	return &j, nil
+}
+
+// newJournal says how the plan is to be carried out.
+func (p *Plan) newJournal() (*journal, error) {
+	j := &journal{Format: 1, Removes: p.removes}
+	if p.o.Snapshot != (pack.ID{}) {
+		j.Snapshot = hex.EncodeToString(p.o.Snapshot[:])
+	}
+	for _, links := range []bool{false, true} { // links last: nothing goes through them
+		for _, w := range p.writes {
+			if !w.skip && (w.entry.Type == snapshot.Symlink) == links {
+				j.Writes = append(j.Writes, step{w.local, w.order})
+			}
+		}
+	}
+	for _, local := range p.rmdirs {
+		was, err := p.dirHere(local)
+		if err != nil {
+			return nil, err
+		}
+		if was != nil {
+			j.Rmdirs = append(j.Rmdirs, journalDir{local, *was, was})
+		}
+	}
+	for _, f := range p.folders { // in post-order: deepest first
+		if f.entry == nil || f.local == "" || f.local == "." || f.partial {
+			continue
+		}
+		was, err := p.dirHere(f.local)
+		if err != nil {
+			return nil, err
+		}
+		j.Folders = append(j.Folders, journalDir{f.local, dirMeta{f.entry.Mode, f.entry.Mtime}, was})
+	}
+	return j, nil
+}
+
+// dirHere is what a folder is like now; nil if there is none.
+func (p *Plan) dirHere(local string) (*dirMeta, error) {
+	info, err := p.o.Root.Lstat(local)
+	if absent(err) || err == nil && !info.IsDir() {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return &dirMeta{modeBits(info.Mode()), info.ModTime().UnixNano()}, nil
+}
