@@ -7,13 +7,16 @@
 // Object NAME is blob PREFIX/NAME, PREFIX being the location's. Blobs whose names are no
 // object names are not listed.
 //
-// What is transient is tried again, up to six times in all, with pauses of 0.8 s and
-// growing up to 30 s; Requests counts each try. A try ends when its peer stalls for a
-// minute, and in any case after a minute and what the bytes take at 64 KiB/s. A bad
-// certificate and an unknown host end a call at once.
+// What is transient is tried again, up to seven times in all, with pauses of 0.8 s and
+// growing up to 30 s, or those that the service asks for: a minute without a network is
+// survived. Requests counts each try. A try ends when its peer stalls for a minute, and in
+// any case after a minute and what the bytes take at 64 KiB/s; none begins later than five
+// minutes, and that, after its call. A bad certificate ends a call at once, and so does a
+// host that is not there, unless the service has answered this Store before. A token that
+// the service refuses is replaced once.
 //
-// An error is an *Error: it carries the service's code and never a key, a signature or a
-// token. A Store is safe for concurrent use.
+// An error is an *Error: it says what to do, carries the service's code and never a key, a
+// signature or a token. A Store is safe for concurrent use.
 //
 // The protocol is https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api.
 package azure
@@ -24,9 +27,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc64"
-	"io"
 	"net/http"
-	"strings"
+	"net/url"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -53,15 +55,16 @@ type Options struct {
 	// proxies and with timeouts.
 	Transport http.RoundTripper
 
-	retryDelay time.Duration // before the first retry, for tests; 0 is 800 ms
+	pace pace // for tests
 }
 
 // Store is a container, or the part of it under a prefix. It implements store.Store.
 type Store struct {
 	loc       store.Location
 	container *container.Client
+	host      string // and port
 	wire      *wire
-	retries   retries
+	pace      pace
 	secrets   []string // never to be shown
 }
 
@@ -87,8 +90,12 @@ func Open(loc store.Location, cred Credential, opts Options) (*Store, error) {
 	if rt == nil {
 		rt = newTransport(connections)
 	}
-	s := &Store{loc: loc, wire: &wire{rt: rt}, retries: retries{delay: opts.retryDelay}, secrets: cred.secrets()}
-	client, err := cred.client(loc.ContainerURL(), clientOptions(s.wire, s.retries))
+	s := &Store{loc: loc, pace: opts.pace.orDefault(), secrets: cred.secrets()}
+	s.wire = &wire{rt: rt, patience: s.pace.stall}
+	if u, err := url.Parse(loc.Endpoint); err == nil {
+		s.host = u.Host
+	}
+	client, err := cred.client(loc.ContainerURL(), clientOptions(s.wire))
 	if err != nil {
 		return nil, s.fail(context.Background(), "open", "", err)
 	}
@@ -109,7 +116,7 @@ func (s *Store) Now() time.Time { return s.wire.clock.now() }
 // there; a container that was just deleted cannot be made again for half a minute or
 // more, which is an *Error with code ContainerBeingDeleted.
 func (s *Store) CreateContainer(ctx context.Context) error {
-	_, err := s.container.Create(s.retries.context(ctx, 0), nil)
+	_, err := s.container.Create(s.begin(ctx, 0), nil)
 	if err != nil {
 		return s.fail(ctx, "create container", "", err)
 	}
@@ -123,13 +130,16 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 	}
 	p := &payload{data: data}
 	defer p.close()
-	rctx := withPayload(s.retries.context(ctx, int64(len(data))), p)
-	_, err := s.blob(name).Upload(rctx, streaming.NopCloser(bytes.NewReader(data)), &blockblob.UploadOptions{
+	rctx := withPayload(s.begin(ctx, int64(len(data))), p)
+	resp, err := s.blob(name).Upload(rctx, streaming.NopCloser(bytes.NewReader(data)), &blockblob.UploadOptions{
 		AccessConditions: &blob.AccessConditions{
 			ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETagAny)},
 		},
 		TransactionalValidation: blob.TransferValidationTypeCRC64(crc64.Checksum(data, crcTable)),
 	})
+	if err == nil && resp.RequestID == nil {
+		err = errNotStorage
+	}
 	if err == nil {
 		return nil
 	}
@@ -151,126 +161,36 @@ func (s *Store) isThere(ctx context.Context, name string) bool {
 
 // size asks for an object's size in bytes.
 func (s *Store) size(ctx context.Context, name string) (int64, error) {
-	props, err := s.blob(name).GetProperties(s.retries.context(ctx, 0), nil)
+	props, err := s.blob(name).GetProperties(s.begin(ctx, 0), nil)
 	if err != nil {
 		return 0, err
 	}
-	if props.ContentLength == nil {
+	if props.RequestID == nil || props.ContentLength == nil {
 		return 0, errNotStorage
 	}
 	return *props.ContentLength, nil
 }
 
 // errNotStorage: something answers there that is not Blob Storage.
-var errNotStorage = errors.New("the answer is not one of Azure Blob Storage")
+var errNotStorage = errors.New("the answer is not one of Azure Blob Storage; check the store's name, and whether this network wants a sign-in")
 
 // Delete implements store.Store. It deletes the blob's snapshots too; what the account
-// keeps by versioning or soft delete is the account's affair.
+// keeps by versioning or soft delete is the account's affair. After a lost answer it is
+// ErrNotFound that says that the object is gone.
 func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return s.fail(ctx, "delete", name, err)
 	}
-	_, err := s.blob(name).Delete(s.retries.context(ctx, 0), &blob.DeleteOptions{
+	resp, err := s.blob(name).Delete(s.begin(ctx, 0), &blob.DeleteOptions{
 		DeleteSnapshots: to.Ptr(blob.DeleteSnapshotsOptionTypeInclude),
 	})
+	if err == nil && resp.RequestID == nil {
+		err = errNotStorage
+	}
 	if err != nil {
 		return s.fail(ctx, "delete", name, err)
 	}
 	return nil
-}
-
-// Bounds in bytes: beyond any blob (190.7 TiB); and beyond any object, so that no answer
-// makes us allocate without end.
-const (
-	maxBlob = int64(1) << 50
-	maxRead = 16 * store.MaxObject
-)
-
-// Get implements store.Store. A connection that breaks in the middle is taken up again
-// where it broke, if the object is still the same.
-func (s *Store) Get(ctx context.Context, name string, off, n int64) ([]byte, error) {
-	data, err := s.get(ctx, name, off, n)
-	if err != nil {
-		return nil, s.fail(ctx, "get", name, err)
-	}
-	return data, nil
-}
-
-func (s *Store) get(ctx context.Context, name string, off, n int64) ([]byte, error) {
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
-	switch {
-	case off < 0:
-		return nil, fmt.Errorf("offset %d is negative", off)
-	case n == 0, off > maxBlob: // no range of HTTP's says that
-		return s.getNone(ctx, name, off)
-	}
-	count := int64(blob.CountToEnd)
-	if n > 0 {
-		count = min(n, maxBlob)
-	}
-	expect := n
-	if n < 0 {
-		expect = store.MaxObject
-	}
-	rctx := s.retries.context(ctx, min(expect, maxRead))
-	resp, err := s.blob(name).DownloadStream(rctx, &blob.DownloadStreamOptions{Range: blob.HTTPRange{Offset: off, Count: count}})
-	if statusOf(err) == http.StatusRequestedRangeNotSatisfiable { // the object ends at off or before
-		if n > 0 {
-			return nil, io.ErrUnexpectedEOF
-		}
-		return s.getNone(ctx, name, off)
-	}
-	if err != nil {
-		return nil, err
-	}
-	body := resp.NewRetryReader(rctx, &blob.RetryReaderOptions{MaxRetries: maxRetries})
-	defer body.Close()
-	size, err := answered(resp, off, n)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, size)
-	switch _, err := io.ReadFull(body, data); {
-	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, errors.New("the connection broke in the middle of the object, again and again")
-	case err != nil:
-		return nil, err
-	}
-	return data, nil
-}
-
-// getNone gets no bytes at off, for which the object must be as long as that.
-func (s *Store) getNone(ctx context.Context, name string, off int64) ([]byte, error) {
-	size, err := s.size(ctx, name)
-	switch {
-	case err != nil:
-		return nil, err
-	case off > size:
-		return nil, io.ErrUnexpectedEOF
-	}
-	return []byte{}, nil
-}
-
-// answered returns how many bytes follow, if they are those asked for.
-func answered(resp blob.DownloadStreamResponse, off, n int64) (int64, error) {
-	if resp.ContentLength == nil || *resp.ContentLength < 0 {
-		return 0, errNotStorage
-	}
-	size := *resp.ContentLength
-	if resp.ContentRange != nil && !strings.HasPrefix(*resp.ContentRange, fmt.Sprintf("bytes %d-", off)) || resp.ContentRange == nil && (off > 0 || n > 0 && size > n) {
-		return 0, errors.New("the answer is another range than was asked for")
-	}
-	switch {
-	case n >= 0 && size < n:
-		return 0, io.ErrUnexpectedEOF
-	case n >= 0 && size > n:
-		return 0, errors.New("the answer is longer than the range that was asked for")
-	case size > maxRead:
-		return 0, fmt.Errorf("%d bytes are too many for one call", size)
-	}
-	return size, nil
 }
 
 // full is the name of the blob that keeps an object; of "" it is the prefix of all.

@@ -223,7 +223,7 @@ func TestDamageInTransitIsRepaired(t *testing.T) {
 	tr := srv.Transport(t)
 	puts := 0
 	loc := location(t, srv.URL+"/"+srv.Container(t))
-	s, err := Open(loc, key(t), Options{retryDelay: time.Millisecond, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	s, err := Open(loc, key(t), Options{pace: pace{delay: time.Millisecond}, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPut && r.ContentLength > 0 {
 			if puts++; puts == 1 {
 				r = r.Clone(r.Context())

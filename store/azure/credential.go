@@ -118,7 +118,8 @@ func (c Credential) client(containerURL string, opts *container.ClientOptions) (
 		}
 		return container.NewClientWithSharedKeyCredential(containerURL, key, opts)
 	case c.token != nil:
-		return container.NewClient(containerURL, c.token, opts)
+		opts.PerRetryPolicies = append(opts.PerRetryPolicies, bearer(c.token)...)
+		return container.NewClientWithNoCredential(containerURL, opts)
 	case c.sas != "":
 		return container.NewClientWithNoCredential(containerURL+"?"+c.sas, opts)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ const NotSignedIn = "NotSignedIn"
 // network's error; neither it nor what it wraps holds a key, a signature or a token.
 type Error struct {
 	Container string
-	Op        string        // "put", "get", "list", "delete", "create container", "open"
+	Op        string        // "put", "get", "list", "delete", "create container", "probe", "open"
 	Name      string        // the object or the prefix; may be empty
 	Status    int           // of HTTP; 0 if there was no answer
 	Code      string        // the service's x-ms-error-code, such as AuthorizationFailure, or NotSignedIn
@@ -61,26 +62,41 @@ func (s *Store) fail(ctx context.Context, op, name string, err error) *Error {
 	e := &Error{Container: s.loc.Container, Op: op, Name: name, err: err}
 	var answer *azcore.ResponseError
 	var token *tokenError
+	var unreachable *unreachableError
 	switch {
 	case ctx.Err() != nil:
 		e.err = ctx.Err()
 	case errors.As(err, &token):
 		e.Code, e.err, e.message = NotSignedIn, store.ErrDenied, token.Error()
+	case errors.As(err, &unreachable): // another host than the store's
 	case errors.As(err, &answer):
 		e.answered(answer)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		e.err = errSlow
+	case err == errShort:
+		e.err, e.message = io.ErrUnexpectedEOF, err.Error()
+	default:
+		e.network(s.host, err)
 	}
 	if e.message == "" {
 		e.message = e.err.Error()
 	}
-	if clean := redact(e.message, s.secrets); clean != e.message {
-		e.message, e.err = clean, errors.New(clean)
+	e.message = redact(e.message, s.secrets)
+	if text := e.err.Error(); redact(text, s.secrets) != text {
+		e.err = errors.New(redact(text, s.secrets))
 	}
 	return e
 }
 
-var errSlow = errors.New("no answer in time")
+// network takes over an error of the network's. Its io.ErrUnexpectedEOF would read as a
+// short object, and its timeout as the caller's own.
+func (e *Error) network(host string, err error) {
+	e.message = reach(host, err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		e.err = errSlow
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		e.err = errBroken
+	}
+}
 
 // because returns a copy with another cause.
 func (e *Error) because(cause error) *Error {
@@ -102,13 +118,37 @@ func (e *Error) answered(a *azcore.ResponseError) {
 		words = firstLine(resp, words)
 	}
 	if e.err = sentinel(a, e.Op); e.err == nil {
-		e.err = errors.New(words)
+		e.err = errors.New(strings.TrimSuffix(words, ".") + advice(a))
 		return
 	}
 	e.message = e.err.Error()
 	if e.err == store.ErrDenied {
 		e.message += ": " + words
+		if e.Skew.Abs() > maxSkew {
+			e.message += fmt.Sprintf("; this computer's clock is %v off: set it right", e.Skew.Abs())
+		}
 	}
+}
+
+// maxSkew is how far a clock may be off before the service refuses what it dates.
+const maxSkew = 15 * time.Minute
+
+// advice is what to do after an answer that stayed the same through all tries.
+func advice(a *azcore.ResponseError) string {
+	switch {
+	case a.StatusCode == http.StatusProxyAuthRequired:
+		return "; put the proxy's name and password into HTTPS_PROXY"
+	case a.StatusCode == http.StatusTooManyRequests, a.StatusCode == http.StatusServiceUnavailable:
+		if wait := a.RawResponse.Header.Get("Retry-After"); wait != "" && len(wait) < 40 {
+			return "; the service is busy, try again later (it says Retry-After: " + wait + ")"
+		}
+		return "; the service is busy, try again in a few minutes"
+	case transient(a.StatusCode):
+		return "; the service has trouble, try again in a few minutes"
+	case a.ErrorCode == "":
+		return "; " + errNotStorage.Error()
+	}
+	return ""
 }
 
 // sentinel is the error of package store that an answer means, or nil. "Not there" takes

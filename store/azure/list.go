@@ -74,7 +74,7 @@ func (s *Store) page(ctx context.Context, prefix, marker string, size int32) (co
 	if marker != "" {
 		opts.Marker = to.Ptr(marker)
 	}
-	page, err := s.container.NewListBlobsFlatPager(opts).NextPage(s.retries.context(ctx, 0))
+	page, err := s.container.NewListBlobsFlatPager(opts).NextPage(s.begin(ctx, 0))
 	if err != nil {
 		return page, err
 	}

@@ -19,8 +19,8 @@ type overhear struct {
 	rt http.RoundTripper
 
 	mu      sync.Mutex
-	refusal string // of the latest request, as are the others; guarded by mu
-	network error  // guarded by mu
+	refusal string            // of the latest request, as are the others; guarded by mu
+	network *unreachableError // guarded by mu
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -32,8 +32,9 @@ func (o *overhear) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.refusal, o.network = refusal, err
+	o.refusal, o.network = refusal, nil
 	if err != nil {
+		o.network = &unreachableError{r.URL.Host, err}
 		return nil, err
 	}
 	return resp, nil
@@ -72,7 +73,7 @@ func (o *overhear) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case o.network != nil:
-		return &unreachableError{o.network}
+		return o.network
 	case o.refusal != "":
 		return fmt.Errorf("%w: %s", store.ErrDenied, o.refusal)
 	}
@@ -80,9 +81,16 @@ func (o *overhear) explain(ctx context.Context, err error) error {
 }
 
 // unreachableError: the sign-in service did not answer.
-type unreachableError struct{ err error }
+type unreachableError struct {
+	host string
+	err  error
+}
 
 func (e *unreachableError) Error() string {
-	return "the sign-in service is out of reach: " + e.err.Error()
+	why := reach(e.host, e.err)
+	if why == "" {
+		why = e.err.Error()
+	}
+	return "the sign-in service is out of reach: " + why
 }
 func (e *unreachableError) Unwrap() error { return e.err }

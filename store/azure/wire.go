@@ -3,14 +3,12 @@ package azure
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -18,22 +16,15 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
 
-const (
-	maxRetries    = 5
-	maxRetryDelay = 30 * time.Second
-	baseTimeout   = time.Minute // of a try, besides what its bytes take
-	slowest       = 64 << 10    // bytes a second; a slower line cannot push
-	stallTimeout  = time.Minute // without any byte going or coming
-)
-
 // newTransport is a transport with an end to every wait but the body's, which wire watches.
-func newTransport(connections int) http.RoundTripper {
+// It speaks HTTP/1.1, as the service does.
+func newTransport(connections int) *http.Transport {
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:   15 * time.Second,
-		ResponseHeaderTimeout: baseTimeout,
+		ResponseHeaderTimeout: time.Minute,
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       90 * time.Second,
 		MaxIdleConns:          connections,
@@ -41,70 +32,16 @@ func newTransport(connections int) http.RoundTripper {
 		WriteBufferSize:       64 << 10,
 		ReadBufferSize:        64 << 10,
 		DisableCompression:    true,
+
+		OnProxyConnectResponse: proxyAnswered,
 	}
 }
 
-func clientOptions(w *wire, r retries) *container.ClientOptions {
+func clientOptions(w *wire) *container.ClientOptions {
 	return &container.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Transport: w,
-		Retry:     r.options(0),
 		Telemetry: policy.TelemetryOptions{ApplicationID: "satchel"},
 	}}
-}
-
-// retries says when a request is tried again.
-type retries struct {
-	delay time.Duration // before the first; 0 is the SDK's 800 ms
-}
-
-func (r retries) options(size int64) policy.RetryOptions {
-	return policy.RetryOptions{
-		MaxRetries:    maxRetries,
-		TryTimeout:    baseTimeout + time.Duration(size/slowest)*time.Second,
-		RetryDelay:    r.delay,
-		MaxRetryDelay: maxRetryDelay,
-		ShouldRetry:   shouldRetry,
-	}
-}
-
-// context gives a call the time that size bytes take at the slowest.
-func (r retries) context(ctx context.Context, size int64) context.Context {
-	return policy.WithRetryOptions(ctx, r.options(size))
-}
-
-// shouldRetry is asked about an answer or an error, never both.
-func shouldRetry(resp *http.Response, err error) bool {
-	if err != nil {
-		return !final(err)
-	}
-	switch resp.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	case http.StatusBadRequest: // the bytes changed on their way
-		code := resp.Header.Get("x-ms-error-code")
-		return code == "Crc64Mismatch" || code == "Md5Mismatch"
-	}
-	return false
-}
-
-// final reports whether an error stays the same however often one asks.
-func final(err error) bool {
-	var dns *net.DNSError
-	var cert *tls.CertificateVerificationError
-	var authority x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var token *tokenError
-	switch {
-	case errors.As(err, &dns):
-		return dns.IsNotFound
-	case errors.As(err, &cert), errors.As(err, &authority), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &token):
-		return true
-	case errors.Is(err, http.ErrSchemeMismatch), errors.Is(err, syscall.ECONNREFUSED):
-		return true
-	}
-	return false
 }
 
 // wire sends single requests, the last step before the network: it counts them, follows
@@ -112,7 +49,9 @@ func final(err error) bool {
 // a Put anew for each try.
 type wire struct {
 	rt       http.RoundTripper
+	patience time.Duration // without any byte going or coming
 	requests atomic.Int64
+	met      atomic.Bool // the service has answered
 	clock    clock
 }
 
@@ -122,22 +61,24 @@ var _ policy.Transporter = (*wire)(nil)
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	w.requests.Add(1)
 	ctx, cancel := context.WithCancelCause(req.Context())
-	stall := newStall(cancel)
+	stall := newStall(w.patience, cancel)
 	r := req.WithContext(ctx)
 	if p, ok := req.Context().Value(payloadKey{}).(*payload); ok && req.Body != nil {
 		r.Body = p.reader(stall)
 		r.GetBody = func() (io.ReadCloser, error) { return p.reader(stall), nil }
 	}
+	stall.start()
 	resp, err := w.rt.RoundTrip(r)
-	stall.stop()
+	stall.answered()
 	if err != nil {
 		if context.Cause(ctx) == errStalled {
 			err = errStalled
 		}
 		cancel(nil)
-		return nil, err
+		return nil, &wireError{err}
 	}
 	if resp.Header.Get("x-ms-request-id") != "" { // the service's own answer, not a proxy's
+		w.met.Store(true)
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			w.clock.set(date)
 		}
@@ -170,20 +111,33 @@ func (a *answer) Close() error {
 	return err
 }
 
-var errStalled = errors.New("the connection stalled: not a byte in a minute")
-
-// stall cancels a request unless it is stopped in time.
-type stall struct{ timer *time.Timer }
-
-// newStall returns a stopped one.
-func newStall(cancel context.CancelCauseFunc) *stall {
-	t := time.AfterFunc(time.Hour, func() { cancel(errStalled) })
-	t.Stop()
-	return &stall{t}
+// stall cancels a request unless it is stopped, or started anew, in time.
+type stall struct {
+	patience time.Duration
+	timer    *time.Timer
+	over     atomic.Bool // there is an answer: what is still sent does not count
 }
 
-func (s *stall) start() { s.timer.Reset(stallTimeout) }
+// newStall returns a stopped one.
+func newStall(patience time.Duration, cancel context.CancelCauseFunc) *stall {
+	t := time.AfterFunc(time.Hour, func() { cancel(errStalled) })
+	t.Stop()
+	return &stall{patience: patience, timer: t}
+}
+
+func (s *stall) start() { s.timer.Reset(s.patience) }
 func (s *stall) stop()  { s.timer.Stop() }
+
+func (s *stall) sending() {
+	if !s.over.Load() {
+		s.start()
+	}
+}
+
+func (s *stall) answered() {
+	s.over.Store(true)
+	s.stop()
+}
 
 // payload is the bytes of a Put. The transport may read on after it has returned, when
 // the service answers before it has heard everything; so each try has a reader of its
@@ -216,24 +170,22 @@ type payloadReader struct {
 }
 
 func (r *payloadReader) Read(b []byte) (int, error) {
-	r.stall.stop()
+	r.stall.sending()
 	r.p.mu.RLock()
 	defer r.p.mu.RUnlock()
 	switch {
 	case r.closed.Load(), r.p.data == nil:
 		return 0, errors.New("the request is over")
 	case r.off == len(r.p.data):
-		return 0, io.EOF // from here on the transport's own timeout runs
+		return 0, io.EOF
 	}
 	n := copy(b, r.p.data[r.off:])
 	r.off += n
-	r.stall.start()
 	return n, nil
 }
 
 func (r *payloadReader) Close() error {
 	r.closed.Store(true)
-	r.stall.stop()
 	return nil
 }
 

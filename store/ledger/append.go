@@ -22,8 +22,15 @@ const maxAhead = 10 * time.Minute
 //
 // Whoever loses the race for a position reads what came and tries again, from build on.
 // An error of the store may hide a success: Append looks, and if it cannot look the next Sync
-// finds the entry. Content that the fold would not take is ErrRefused and is not sent.
+// finds the entry. Content that the fold would not take is ErrRefused and is not sent. After
+// a Sync that failed nothing is appended: that error is returned.
 func (l *Log) Append(ctx context.Context, author *seal.Identity, kind Kind, build func(*State) (any, error), co ...*seal.Identity) (*Entry, error) {
+	if l.failed != nil {
+		return nil, l.failed
+	}
+	if l.newer {
+		return nil, fmt.Errorf("%w: this one may only read it", ErrTooNew)
+	}
 	for {
 		c, err := build(l.state)
 		if err != nil {
@@ -43,17 +50,21 @@ func (l *Log) Append(ctx context.Context, author *seal.Identity, kind Kind, buil
 			case rerr == nil && sha256.Sum256(there) == e.Hash:
 				err = nil // the answer was lost, the entry was not
 			case rerr == nil:
-				if err := l.Sync(ctx); err != nil {
-					return nil, err
+				if serr := l.Sync(ctx); serr != nil {
+					return nil, serr
+				}
+				if l.state.position < e.Position {
+					return nil, fmt.Errorf("ledger entry %d: it is there, and the listing does not show it: %w", e.Position, err)
 				}
 				continue
 			default:
 				return nil, fmt.Errorf("ledger entry %d: %w", e.Position, err)
 			}
 		}
-		if err := l.fold(e, raw); err != nil {
+		if err := l.fold(ctx, e, rawEntry{raw, e.Hash}); err != nil {
 			return nil, err
 		}
+		l.seen = sight{int64(len(raw)), l.Store.Now().UnixNano()}
 		return e, l.save()
 	}
 }
@@ -81,7 +92,7 @@ func (l *Log) draft(author *seal.Identity, kind Kind, content []byte, co []*seal
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	if err := s.check(e); err != nil {
+	if _, err := s.judge(e); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return e, raw, nil

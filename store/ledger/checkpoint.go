@@ -51,13 +51,14 @@ func (l *Log) Checkpoint(ctx context.Context, author *seal.Identity) error {
 	return err
 }
 
-// inline gathers the directories that entries since the last checkpoint carry.
+// inline gathers the directories that entries since the last checkpoint carry; those of
+// entries that are void, or tell again of what is known, not.
 func (l *Log) inline() []pack.Entry {
 	var out []pack.Entry
 	for n := l.state.scalars.Checkpoint + 1; n <= l.state.position; n++ {
 		packs, _ := l.registered(n)
 		for _, r := range packs {
-			if _, live := l.state.packs[r.Key]; live && len(r.Directory) > 0 {
+			if p, live := l.state.packs[r.Key]; live && p.Position == n && p.Hash == r.Hash && len(r.Directory) > 0 {
 				out = append(out, pack.Entry{Key: r.Key, Size: r.Size, Directory: r.Directory})
 			}
 		}

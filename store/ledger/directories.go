@@ -15,7 +15,8 @@ import (
 // Directories finds the directories of packs, each from the cheapest place that has it: the
 // entry that registered the pack, an index segment, the pack's own end. Each is handed to
 // yield once, verified against the hash in the state. A pack of which none can be had is an
-// error that wraps pack.ErrDamaged or store.ErrNotFound.
+// error that wraps pack.ErrDamaged or store.ErrNotFound, and comes when all others were
+// handed on.
 func (l *Log) Directories(ctx context.Context, want []Pack, yield func(p Pack, encoding []byte) error) error {
 	missing := map[pack.Key]Pack{}
 	byEntry := map[uint64]bool{}
@@ -46,19 +47,31 @@ func (l *Log) Directories(ctx context.Context, want []Pack, yield func(p Pack, e
 	if err := l.fromSegments(ctx, segments, len(missing) > len(segments), missing, found); err != nil {
 		return err
 	}
-	for _, p := range missing {
-		d, err := pack.ReadDirectory(ctx, l.Store, l.Keys, p.Key, p.Size)
-		if err != nil {
+	var lost []error
+	for _, p := range want {
+		if _, still := missing[p.Key]; !still {
+			continue
+		}
+		delete(missing, p.Key)
+		d, err := l.fromPack(ctx, p)
+		if errors.Is(err, pack.ErrDamaged) || errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrNoContainer) {
+			lost = append(lost, err)
+		} else if err != nil {
 			return err
-		}
-		if d.Hash() != p.Hash {
-			return &pack.Error{Pack: p.Key, What: "directory", Err: errors.New("it is not the one that was registered")}
-		}
-		if err := yield(p, d.Encoding()); err != nil {
+		} else if err := yield(p, d.Encoding()); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(lost...)
+}
+
+// fromPack reads a directory from the pack's own end.
+func (l *Log) fromPack(ctx context.Context, p Pack) (*pack.Directory, error) {
+	d, err := pack.ReadDirectory(ctx, l.Store, l.Keys, p.Key, p.Size)
+	if err == nil && d.Hash() != p.Hash {
+		return nil, &pack.Error{Pack: p.Key, What: "directory", Err: errors.New("it is not the one that was registered")}
+	}
+	return d, err
 }
 
 // fromSegments reads the named segments, and where all is set every live one, until
@@ -104,7 +117,7 @@ func (l *Log) registered(n uint64) ([]PackRef, []Hash) {
 		return nil, nil
 	}
 	e, err := openEntry(raw, n, l.Keys)
-	if err != nil {
+	if err != nil || e.newer {
 		return nil, nil
 	}
 	switch e.Kind {

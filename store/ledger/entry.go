@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 
@@ -124,6 +125,7 @@ type Entry struct {
 	Author seal.ID
 	Hash   Hash // of the raw bytes
 
+	newer      bool // the body has a key that this satchel does not know: the others are not to be trusted
 	body       []byte
 	signatures []signature
 }
@@ -137,15 +139,15 @@ func sealEntry(b *Body, keys *seal.Keys, rand io.Reader, signers ...*seal.Identi
 	for _, s := range signers {
 		env.Signatures = append(env.Signatures, signature{Signer: s.Principal.ID, Bytes: s.Sign(append([]byte(signingContext), env.Body...))})
 	}
-	raw, err := keys.SealObject(seal.Ledger, b.Position, canon.Marshal(env), rand)
-	if err == nil && len(raw) > maxEntry {
-		err = fmt.Errorf("%w: an entry of %d bytes", ErrRefused, len(raw))
+	payload := canon.Marshal(env)
+	if len(payload) > seal.Ledger.MaxPayload() {
+		return nil, fmt.Errorf("%w: an entry of %d bytes: at most %d", ErrRefused, len(payload), seal.Ledger.MaxPayload())
 	}
-	return raw, err
+	return keys.SealObject(seal.Ledger, b.Position, payload, rand)
 }
 
 // openEntry opens the raw bytes at position n. An error that is neither seal.ErrTooNew nor
-// seal.ErrNoKey means that the entry is void.
+// seal.ErrNoKey, for a generation to come, means that the entry is void.
 func openEntry(raw []byte, n uint64, keys *seal.Keys) (*Entry, error) {
 	if len(raw) > maxEntry {
 		return nil, fmt.Errorf("entry %d: %d bytes", n, len(raw))
@@ -162,14 +164,15 @@ func parseEntry(payload []byte, hash Hash) (*Entry, error) {
 	if err := canon.Unmarshal(payload, &env); err != nil {
 		return nil, err
 	}
-	e := &Entry{Hash: hash, body: env.Body, signatures: env.Signatures}
-	if err := canon.Unmarshal(env.Body, &e.Body); err != nil {
+	if len(env.Signatures) == 0 {
+		return nil, errors.New("no signature")
+	}
+	e := &Entry{Author: env.Signatures[0].Signer, Hash: hash, body: env.Body, signatures: env.Signatures}
+	if err := canon.Unmarshal(env.Body, &e.Body); errors.Is(err, canon.ErrUnknownKey) {
+		e.newer = true
+	} else if err != nil {
 		return nil, err
 	}
-	if len(env.Signatures) == 0 || len(env.Signatures) > 2 {
-		return nil, fmt.Errorf("%d signatures", len(env.Signatures))
-	}
-	e.Author = env.Signatures[0].Signer
 	return e, nil
 }
 

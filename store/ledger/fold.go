@@ -20,44 +20,51 @@ func (v *void) Error() string { return v.reason }
 
 func voidf(format string, a ...any) error { return &void{fmt.Sprintf(format, a...)} }
 
-// step folds the raw bytes at position s.position+1 into s. e is the entry they opened to, or
-// nil if they did not open. It returns the reason if the entry is void, which changes
-// nothing but the position; any other error is a stop, and leaves s as it was.
-func (s *State) step(e *Entry, hash Hash) (reason string, err error) {
+// verdict says what the raw bytes at s.position+1 do to s: their effect, or the reason why
+// they are void. e is what they opened to, nil if they did not. An error is a stop. s stays
+// as it is.
+func (s *State) verdict(e *Entry) (effect func(), reason string, err error) {
 	if e == nil {
 		reason = "it does not open"
-	} else if err := s.apply(e); err != nil {
+	} else if effect, err = s.judge(e); err != nil {
 		v := (*void)(nil)
 		if !errors.As(err, &v) {
-			return "", fmt.Errorf("entry %d: %w", s.position+1, err)
+			return nil, "", fmt.Errorf("entry %d: %w", s.position+1, err)
 		}
 		reason = v.reason
 	}
 	if reason != "" && s.position == 0 {
-		return "", fmt.Errorf("%w: entry 1 is not a genesis: %s", ErrDamaged, reason)
+		return nil, "", fmt.Errorf("%w: entry 1 is not a genesis: %s", ErrDamaged, reason)
+	}
+	return effect, reason, nil
+}
+
+// advance moves s to the next position; the effect of a void entry is nil.
+func (s *State) advance(effect func(), hash Hash) {
+	if effect != nil {
+		effect()
 	}
 	s.position++
 	s.head = hash
-	return reason, nil
 }
 
-// check reports whether apply would take e, and changes nothing.
-func (s *State) check(e *Entry) error {
-	_, err := s.judge(e)
-	return err
-}
-
-// apply checks everything first and changes s only if all holds.
-func (s *State) apply(e *Entry) error {
-	effect, err := s.judge(e)
+// step is verdict and, unless it is a stop, advance.
+func (s *State) step(e *Entry, hash Hash) (reason string, err error) {
+	effect, reason, err := s.verdict(e)
 	if err == nil {
-		effect()
+		s.advance(effect, hash)
 	}
-	return err
+	return reason, err
 }
 
 // judge decides whether e is valid after s, and what it would change.
 func (s *State) judge(e *Entry) (func(), error) {
+	if e.newer {
+		if m, ok := s.members[e.Author]; s.position > 0 && (!ok || m.Revoked != 0 || !e.signedBy(0, m.Principal)) {
+			return nil, voidf("its author is not enrolled")
+		}
+		return nil, fmt.Errorf("%w: its body has an unknown key", ErrTooNew)
+	}
 	if e.Repository != s.repo {
 		return nil, voidf("it is of another repository")
 	}
@@ -87,12 +94,17 @@ func (s *State) judge(e *Entry) (func(), error) {
 	}
 	var effect func()
 	var err error
-	if e.Kind != Enrol && len(e.signatures) != 1 {
-		return nil, voidf("it has too many signatures")
-	}
 	sc := s.scalars
 	sc.Time = e.Time
+	switch known, n := e.signers(); {
+	case !known && e.Kind < ignorable:
+		return nil, fmt.Errorf("%w: an entry of kind %d", ErrTooNew, e.Kind)
+	case known && n != len(e.signatures):
+		return nil, voidf("it has %d signatures", len(e.signatures))
+	}
 	switch e.Kind {
+	case Genesis:
+		return nil, voidf("it is a second genesis")
 	case Commit:
 		effect, err = s.commit(e, m.Principal)
 	case Register:
@@ -101,10 +113,6 @@ func (s *State) judge(e *Entry) (func(), error) {
 		effect, err = s.enrol(e, m.Principal)
 	case Checkpoint:
 		effect, err = s.checkpoint(e, m.Principal, &sc)
-	default:
-		if e.Kind < ignorable {
-			return nil, fmt.Errorf("%w: an entry of kind %d", ErrTooNew, e.Kind)
-		}
 	}
 	if err != nil {
 		return nil, err
@@ -120,6 +128,17 @@ func (s *State) judge(e *Entry) (func(), error) {
 	}, nil
 }
 
+// signers is how many signatures an entry of its kind has; known is false if the kind is not.
+func (e *Entry) signers() (known bool, n int) {
+	switch e.Kind {
+	case Enrol:
+		return true, 2
+	case Genesis, Commit, Register, Checkpoint:
+		return true, 1
+	}
+	return false, 0
+}
+
 func (s *State) genesis(e *Entry) (func(), error) {
 	var c GenesisContent
 	if e.Kind != Genesis || e.Sequence != 1 || len(e.signatures) != 1 || canon.Unmarshal(e.Content, &c) != nil ||
@@ -132,8 +151,11 @@ func (s *State) genesis(e *Entry) (func(), error) {
 	}
 	ids := map[seal.ID]bool{}
 	for _, p := range c.Principals {
-		if err := p.Check(); err != nil || ids[p.ID] {
-			return nil, voidf("principal %q: %v", p.Name, err)
+		if err := p.Check(); err != nil {
+			return nil, voidf("its %v", err)
+		}
+		if ids[p.ID] {
+			return nil, voidf("principal %q stands twice", p.Name)
 		}
 		ids[p.ID] = true
 	}
@@ -174,6 +196,12 @@ func (s *State) commit(e *Entry, p seal.Principal) (func(), error) {
 	if err := errors.Join(need(p, seal.Push), content(e, &c)); err != nil {
 		return nil, err
 	}
+	if c.Flags&^(FlagNewHead|FlagSafety) != 0 {
+		return nil, fmt.Errorf("%w: a snapshot with flags %#x", ErrTooNew, c.Flags)
+	}
+	if c.Snapshot == (pack.ID{}) || c.Root == (pack.ID{}) || c.Workspace == (Workspace{}) {
+		return nil, voidf("its snapshot, root or workspace is missing")
+	}
 	if _, dup := s.snapshots[c.Snapshot]; dup {
 		return nil, voidf("its snapshot is there already")
 	}
@@ -195,9 +223,6 @@ func (s *State) commit(e *Entry, p seal.Principal) (func(), error) {
 	fastForward := len(c.Parents) > 0 && slices.Contains(w.Heads, c.Parents[0]) || len(c.Parents) == 0 && len(w.Heads) == 0
 	if !fastForward && c.Flags&FlagNewHead == 0 {
 		return nil, voidf("it is not a fast-forward")
-	}
-	if c.Flags&^(FlagNewHead|FlagSafety) != 0 {
-		return nil, fmt.Errorf("%w: a snapshot with flags %#x", ErrTooNew, c.Flags)
 	}
 	packs, err := s.registration(c.Packs, c.Segments, e.Position)
 	if err != nil {
@@ -230,7 +255,12 @@ func (s *State) register(e *Entry, p seal.Principal) (func(), error) {
 
 // registration checks the registration of packs and segments.
 func (s *State) registration(refs []PackRef, segments []Hash, position uint64) (func(), error) {
+	seen := map[pack.Key]bool{}
 	for i, r := range refs {
+		if seen[r.Key] {
+			return nil, voidf("pack %d stands twice", i)
+		}
+		seen[r.Key] = true
 		if !r.Key.Valid() || r.Size <= 0 || r.Size > pack.MaxPack || uint64(r.Size) != seal.Padme(uint64(r.Size)) {
 			return nil, voidf("pack %d has an impossible name or size", i)
 		}
@@ -289,7 +319,7 @@ func (s *State) enrol(e *Entry, p seal.Principal) (func(), error) {
 	if n.Rights&^(seal.Push|seal.Prune) != 0 && p.Rights&seal.Admin == 0 {
 		return nil, voidf("%q may not grant these rights", p.Name)
 	}
-	if len(e.signatures) != 2 || !e.signedBy(1, n) {
+	if !e.signedBy(1, n) {
 		return nil, voidf("the new principal's signature does not verify")
 	}
 	return func() {

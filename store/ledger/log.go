@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"satchel/store"
-	"satchel/store/canon"
 	"satchel/store/seal"
 )
 
@@ -29,11 +28,15 @@ type Config struct {
 // Log is the ledger as this device knows it.
 type Log struct {
 	Config
-	m     *mirror
-	state *State
-	raw   map[uint64][]byte // read since the last save
-	fresh bool              // this copy has just begun: it cannot know its own entries
-	voids []Void
+	kept
+	m      *mirror
+	raw    map[uint64][]byte   // entries that the mirror does not have yet
+	begun  map[uint64]rawEntry // read to begin, for replay
+	first  uint64              // the first entry that this Sync folds
+	fresh  bool                // this copy has just begun: it cannot know its own entries
+	dirty  bool                // the mirror has an older state
+	failed error               // of the last Sync
+	voids  []Void
 }
 
 // Void is an entry that was skipped, and why.
@@ -44,20 +47,15 @@ type Void struct {
 
 // Open opens this device's copy of the ledger; it asks the store nothing. Call Sync next.
 func Open(c Config) (*Log, error) {
-	m, err := openMirror(c.Path, c.Repository)
+	m, k, err := openMirror(c.Path, c.Repository, c.Keyring.Balance)
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{Config: c, m: m, raw: map[uint64][]byte{}}
-	if l.state, err = m.load(c.Repository, c.Keyring.Balance); err != nil {
-		m.db.Close()
-		return nil, fmt.Errorf("ledger copy %s: %w", c.Path, err)
-	}
-	return l, nil
+	return &Log{Config: c, kept: k, m: m, raw: map[uint64][]byte{}}, nil
 }
 
 // Close releases the device's copy.
-func (l *Log) Close() error { return l.m.db.Close() }
+func (l *Log) Close() error { return l.m.close() }
 
 // State is the fold up to the newest entry that Sync or Append has seen; nil before the first
 // Sync on a new device.
@@ -74,34 +72,61 @@ const (
 
 // Sync reads what is new: one listing, and one read per new entry. It reports ErrDamaged,
 // ErrRollback, ErrTooNew, ErrCloned, or store.ErrNotFound where there is no ledger at all.
+//
+// A store that holds the same number of entries as this device costs no read as long as
+// the newest is of the size and time that it had. Where the first new entry is void, the
+// entries before it are compared with those that this device has kept.
 func (l *Log) Sync(ctx context.Context) error {
-	head, err := l.newest(ctx)
-	if err != nil {
+	l.failed = l.sync(ctx)
+	return l.failed
+}
+
+func (l *Log) sync(ctx context.Context) error {
+	head, row, err := l.newest(ctx)
+	if l.state != nil && errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrNoContainer) {
+		return fmt.Errorf("%w: this device has seen entry %d: %w", ErrRollback, l.state.position, err)
+	} else if err != nil {
 		return err
 	}
 	if l.state == nil {
-		l.fresh = true
+		l.fresh, l.dirty = true, true
 		if l.state, err = l.begin(ctx, head); err != nil {
 			return err
 		}
 	}
+	l.first = l.state.position + 1
 	if head < l.state.position {
 		return fmt.Errorf("%w: it ends at entry %d, this device has seen entry %d", ErrRollback, head, l.state.position)
 	}
-	for from := l.state.position + 1; from <= head; from += batch {
+	if head == l.state.position && !l.seen.like(sightOf(row)) {
+		if err := l.same(ctx, head); err != nil {
+			return err
+		}
+		l.dirty = true
+	}
+	for from := l.first; from <= head; from += batch {
 		if err := l.replay(ctx, from, min(from+batch-1, head)); err != nil {
 			return err
 		}
 	}
-	l.fresh = false
+	l.fresh, l.begun = false, nil
+	if !l.dirty {
+		return nil
+	}
+	l.seen = sightOf(row)
 	return l.save()
 }
 
+// save brings the mirror up to date.
 func (l *Log) save() error {
-	if len(l.raw) == 0 {
-		return nil
-	}
-	if err := l.m.save(l.state, l.raw); err != nil {
+	err := l.copied(l.m.save(l.kept, l.raw))
+	l.dirty = err != nil
+	return err
+}
+
+// copied ends a transaction that has taken up what was read.
+func (l *Log) copied(err error) error {
+	if err != nil {
 		return fmt.Errorf("ledger copy %s: %w", l.Path, err)
 	}
 	clear(l.raw)
@@ -109,40 +134,64 @@ func (l *Log) save() error {
 }
 
 // newest is the position of the newest entry: the first of the listing.
-func (l *Log) newest(ctx context.Context) (uint64, error) {
+func (l *Log) newest(ctx context.Context) (uint64, store.Object, error) {
 	for o, err := range l.Store.List(ctx, Prefix) {
 		if err != nil {
-			return 0, fmt.Errorf("ledger: %w", err)
+			return 0, o, fmt.Errorf("ledger: %w", err)
 		}
 		n, ok := ParseName(o.Name)
 		if !ok || n == 0 {
-			return 0, fmt.Errorf("%w: a stranger lies among its entries: %s", ErrDamaged, o.Name)
+			return 0, o, fmt.Errorf("%w: a stranger lies among its entries: %s", ErrDamaged, o.Name)
 		}
-		return n, nil
+		return n, o, nil
 	}
-	return 0, fmt.Errorf("ledger: no entry: %w", store.ErrNotFound)
+	return 0, store.Object{}, fmt.Errorf("ledger: no entry: %w", store.ErrNotFound)
+}
+
+// rawEntry is an entry as the store has it; bytes is nil if there are too many for an entry.
+type rawEntry struct {
+	bytes []byte
+	hash  Hash
 }
 
 // get reads the raw bytes of entry n; one that is missing is a gap.
-func (l *Log) get(ctx context.Context, n uint64) ([]byte, error) {
+func (l *Log) get(ctx context.Context, n uint64) (rawEntry, error) {
+	if r, ok := l.begun[n]; ok {
+		return r, nil
+	}
 	raw, err := l.Store.Get(ctx, Name(n), 0, -1)
 	if errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrNoContainer) {
-		return nil, fmt.Errorf("%w: entry %d (%s) is missing", ErrDamaged, n, Name(n))
+		return rawEntry{}, fmt.Errorf("%w: entry %d (%s) is missing", ErrDamaged, n, Name(n))
 	} else if err != nil {
-		return nil, fmt.Errorf("ledger entry %d: %w", n, err)
+		return rawEntry{}, fmt.Errorf("ledger entry %d: %w", n, err)
 	}
-	return raw, nil
+	r := rawEntry{raw, sha256.Sum256(raw)}
+	if len(raw) > maxEntry {
+		r.bytes = nil
+	}
+	return r, nil
+}
+
+// same reports ErrRollback unless the store's entry n is the one that this device's state
+// ends with.
+func (l *Log) same(ctx context.Context, n uint64) error {
+	r, err := l.get(ctx, n)
+	if err == nil && r.hash != l.state.head {
+		err = fmt.Errorf("%w: entry %d (%s) is another one", ErrRollback, n, Name(n))
+	}
+	return err
 }
 
 // open opens an entry; nil where it is void because it does not open.
 func (l *Log) open(raw []byte, n uint64) (*Entry, error) {
 	e, err := openEntry(raw, n, l.Keys)
+	var missing *seal.GenerationError
 	switch {
 	case err == nil:
 		return e, nil
-	case errors.Is(err, seal.ErrTooNew), errors.Is(err, canon.ErrUnknownKey):
+	case errors.Is(err, seal.ErrTooNew):
 		return nil, fmt.Errorf("%w: %w", ErrTooNew, err)
-	case errors.Is(err, seal.ErrNoKey):
+	case errors.As(err, &missing) && missing.Generation > l.Keys.Generation():
 		return nil, err
 	}
 	return nil, nil
@@ -150,7 +199,7 @@ func (l *Log) open(raw []byte, n uint64) (*Entry, error) {
 
 // replay folds entries from to to, which are read from the store.
 func (l *Log) replay(ctx context.Context, from, to uint64) error {
-	raws := make([][]byte, to-from+1)
+	raws := make([]rawEntry, to-from+1)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(fetchers)
 	for i := range raws {
@@ -162,122 +211,89 @@ func (l *Log) replay(ctx context.Context, from, to uint64) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	opened := true
-	for i, raw := range raws {
-		n := from + uint64(i)
-		e, err := l.open(raw, n)
+	for i, r := range raws {
+		e, err := l.open(r.bytes, from+uint64(i))
+		if err == nil {
+			err = l.fold(ctx, e, r)
+		}
 		if err != nil {
 			return err
 		}
-		if e != nil && !opened && e.Prev != l.state.head {
-			return fmt.Errorf("%w: entry %d (%s) is not the one that entry %d was written after", ErrDamaged, n-1, Name(n-1), n)
-		}
-		opened = e != nil
-		if err := l.fold(e, raw); err != nil {
-			return err
-		}
 	}
-	return nil
+	return l.copied(l.m.keep(l.raw))
 }
 
-// fold folds one entry that the store holds at the next position.
-func (l *Log) fold(e *Entry, raw []byte) error {
+// fold folds one entry that the store holds at the next position. After an error the state
+// is as it was.
+func (l *Log) fold(ctx context.Context, e *Entry, r rawEntry) error {
 	n := l.state.position + 1
-	if n == 1 && sha256.Sum256(raw) != l.Genesis {
+	if n == 1 && r.hash != l.Genesis {
 		return fmt.Errorf("%w: its first entry is another one", ErrRollback)
 	}
-	reason, err := l.state.step(e, sha256.Sum256(raw))
+	effect, reason, err := l.state.verdict(e)
 	if err != nil {
 		return err
 	}
 	if reason != "" {
+		if err := l.doubt(ctx, e, n); err != nil {
+			return err
+		}
 		l.voids = append(l.voids, Void{n, reason})
-	} else if !l.fresh && e.Author == l.Me && !l.m.wrote(e.Nonce, n) {
-		return fmt.Errorf("%w: entry %d was written with it elsewhere; enrol one of the two again", ErrCloned, n)
+	} else {
+		if err := l.own(e, n); err != nil {
+			return err
+		}
+		l.newer = l.newer || seal.ReadOnly(r.bytes)
 	}
-	l.raw[n] = raw
+	l.state.advance(effect, r.hash)
+	l.dirty = true
+	if r.bytes != nil {
+		l.raw[n] = r.bytes
+	}
 	return nil
 }
 
-// begin makes the first state of a new device: that of the newest checkpoint which can be
-// verified, else State(0). Its anchor is the hash of entry 1.
-func (l *Log) begin(ctx context.Context, head uint64) (*State, error) {
-	first, err := l.get(ctx, 1)
-	if err != nil {
-		return nil, err
+// own reports ErrCloned for an entry in this device's name that is not its work.
+func (l *Log) own(e *Entry, n uint64) error {
+	if l.fresh || e.Author != l.Me {
+		return nil
 	}
-	if sha256.Sum256(first) != l.Genesis {
-		return nil, fmt.Errorf("%w: its first entry is another one", ErrRollback)
+	wrote, err := l.m.wrote(e.Nonce, n)
+	if err == nil && !wrote {
+		err = fmt.Errorf("%w: entry %d was written with it elsewhere; enrol one of the two again", ErrCloned, n)
 	}
-	at := uint64(0)
-	for n := head; n > 1 && at == 0; n-- {
-		raw, err := l.get(ctx, n)
-		if err != nil {
-			return nil, err
-		}
-		e, err := l.open(raw, n)
-		if err != nil {
-			return nil, err
-		}
-		if e == nil {
-			continue
-		}
-		if at = e.Checkpoint; e.Kind == Checkpoint {
-			at = n
-		}
-		break
-	}
-	for at > 1 {
-		s, earlier, err := l.fromCheckpoint(ctx, at)
-		if s != nil || err != nil {
-			return s, err
-		}
-		at = earlier
-	}
-	return newState(l.Repository, l.Keyring.Balance), nil
+	return err
 }
 
-// fromCheckpoint verifies the checkpoint at position n and returns State(n). Where it does
-// not hold it returns the position of the one before.
-func (l *Log) fromCheckpoint(ctx context.Context, n uint64) (*State, uint64, error) {
-	raw, err := l.get(ctx, n)
-	if err != nil {
-		return nil, 0, err
+// doubt asks, before entry n is skipped, whether the fault lies before it: the store may
+// have another branch than the one that this device has kept, or entry n−1 did not open
+// and was another one when n was written.
+func (l *Log) doubt(ctx context.Context, e *Entry, n uint64) error {
+	if n == l.first {
+		for p := n - 1; p > 0 && p+batch >= n; p-- {
+			kept := l.m.entry(p)
+			if kept == nil {
+				break
+			}
+			r, err := l.get(ctx, p)
+			if err != nil {
+				return err
+			}
+			if r.hash != sha256.Sum256(kept) {
+				return fmt.Errorf("%w: entry %d (%s) is another one", ErrRollback, p, Name(p))
+			}
+		}
 	}
-	e, err := l.open(raw, n)
-	if err != nil || e == nil {
-		return nil, 0, err
+	if n == 1 || e == nil || e.newer || e.Prev == l.state.head {
+		return nil
 	}
-	earlier := e.Checkpoint
-	if earlier >= n {
-		earlier = 0
+	raw := l.raw[n-1]
+	if raw == nil {
+		raw = l.m.entry(n - 1)
 	}
-	var c CheckpointContent
-	if e.Kind != Checkpoint || canon.Unmarshal(e.Content, &c) != nil {
-		return nil, earlier, nil
+	prev, err := l.open(raw, n-1)
+	if err == nil && prev == nil {
+		err = fmt.Errorf("%w: entry %d (%s) is not the one that entry %d was written after", ErrDamaged, n-1, Name(n-1), n)
 	}
-	object, err := l.Store.Get(ctx, StateName(c.Object), 0, -1)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, earlier, nil
-	} else if err != nil {
-		return nil, 0, fmt.Errorf("state of entry %d: %w", n, err)
-	}
-	payload, err := l.Keys.OpenObject(seal.State, 0, object)
-	if err != nil || sha256.Sum256(object) != c.Object || sha256.Sum256(payload) != c.Payload {
-		return nil, earlier, nil
-	}
-	s, err := parseState(payload, n-1, l.Repository, l.Keyring.Balance)
-	if errors.Is(err, ErrTooNew) {
-		return nil, 0, err
-	} else if err != nil {
-		return nil, earlier, nil
-	}
-	s.head = e.Prev
-	if reason, err := s.step(e, sha256.Sum256(raw)); err != nil {
-		return nil, 0, err
-	} else if reason != "" {
-		return nil, earlier, nil
-	}
-	l.raw[n] = raw
-	return s, 0, nil
+	return err
 }

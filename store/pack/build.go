@@ -10,12 +10,18 @@ import (
 	"satchel/store/seal"
 )
 
+// sealer is *seal.Sealer, or a test's in which a bit falls over.
+type sealer interface {
+	Seal(dst, plain []byte, d seal.Domain, off uint64) []byte
+	Open(dst, sealed []byte, d seal.Domain, off uint64) ([]byte, error)
+}
+
 // A Builder seals frames into one pack in memory. It is for one goroutine at a time. After
 // an error it is of no use: the pack and its salt are abandoned.
 type Builder struct {
 	kind    seal.Kind
 	session Session
-	sealer  *seal.Sealer
+	sealer  sealer
 	buf     []byte
 	check   []byte
 	dir     directoryWriter
@@ -40,8 +46,9 @@ func NewBuilder(kind seal.Kind, session Session, keys *seal.Keys, rand io.Reader
 // Fits reports whether the frame can be added without passing the size at which a writer
 // closes a pack. An empty pack takes any frame.
 func (b *Builder) Fits(f *Frame) bool {
-	dir := b.dir.size() + frameRow + baseRow + len(f.Chunks)*chunkRow
-	return len(b.dir.frames) == 0 || len(b.buf)+len(f.Coded)+dir <= b.target && dir <= MaxDirectory
+	dir := b.dir.size() + rows(f)
+	pack := len(b.buf) + len(f.Coded) + seal.Overhead + dir + seal.Overhead + footerSize
+	return b.Empty() || pack <= b.target && dir <= MaxDirectory
 }
 
 // Size is the length of the pack so far, in bytes.
@@ -52,6 +59,9 @@ func (b *Builder) Empty() bool { return len(b.dir.frames) == 0 }
 
 // Add seals the frame at the end of the pack, opens it again and compares.
 func (b *Builder) Add(f *Frame) error {
+	if dir := b.dir.size() + rows(f); dir > MaxDirectory {
+		return fmt.Errorf("pack: a directory of %d bytes, at most %d: a frame of %d chunks was added that does not fit", dir, MaxDirectory, len(f.Chunks))
+	}
 	off := len(b.buf)
 	b.buf = b.sealer.Seal(b.buf, f.Coded, seal.Frame, uint64(off))
 	if err := b.verify(off, f.Coded, seal.Frame); err != nil {

@@ -59,7 +59,8 @@ type Directory struct {
 }
 
 // ParseDirectory decodes an encoding and refuses one that is not canonical, with an error
-// that wraps ErrDirectory. It keeps enc.
+// that wraps ErrDirectory, and one with a coding that it does not know, with
+// seal.ErrTooNew. It keeps enc.
 func ParseDirectory(enc []byte) (*Directory, error) {
 	bad := func(format string, a ...any) (*Directory, error) {
 		return nil, fmt.Errorf("%w: %s", ErrDirectory, fmt.Sprintf(format, a...))
@@ -82,9 +83,12 @@ func ParseDirectory(enc []byte) (*Directory, error) {
 	for i := range d.frames {
 		row := enc[dirHead+i*frameRow:]
 		f := FrameInfo{Offset: off, First: first, Coding: Coding(row[12])}
+		if f.Coding > PagePatch {
+			return nil, fmt.Errorf("pack directory: frame %d has coding %d: %w", i, f.Coding, seal.ErrTooNew)
+		}
 		stored, plain, chunks := binary.BigEndian.Uint32(row), binary.BigEndian.Uint32(row[4:]), binary.BigEndian.Uint32(row[8:])
 		if plain == 0 || plain > MaxFrame || stored <= seal.Overhead || uint64(stored) > uint64(plain)+seal.Overhead+slack ||
-			chunks == 0 || uint64(chunks) > nc-uint64(first) || f.Coding > PagePatch {
+			chunks == 0 || uint64(chunks) > nc-uint64(first) {
 			return bad("frame %d: %d bytes stored for %d in %d chunks, coding %d", i, stored, plain, chunks, f.Coding)
 		}
 		f.Stored, f.Plain, f.Chunks = int(stored), int(plain), int(chunks)
@@ -172,6 +176,15 @@ func EncodeDirectory(head []byte, frames []*Frame) []byte {
 		w.add(f, len(f.Coded)+seal.Overhead)
 	}
 	return w.encode()
+}
+
+// rows is by how many bytes a frame lengthens the encoding.
+func rows(f *Frame) int {
+	n := frameRow + len(f.Chunks)*chunkRow
+	if f.Coding.Delta() {
+		n += baseRow
+	}
+	return n
 }
 
 func (w *directoryWriter) add(f *Frame, stored int) {

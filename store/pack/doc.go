@@ -13,18 +13,26 @@
 // where its methods say otherwise; an Encoder serves one; everything else is immutable.
 package pack
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+
+	"satchel/store/seal"
+)
 
 // Limits of FORMAT.md, in bytes.
 const (
-	MaxFrame     = 16 << 20 // plaintext of a frame
-	MaxPack      = 64 << 20 // a pack
-	MaxDirectory = 1 << 20  // encoding of a directory
-	MaxSegment   = 4 << 20  // an index segment's payload
+	MaxFrame     = 16 << 20                                    // plaintext of a frame
+	MaxPack      = 64 << 20                                    // a pack
+	MaxDirectory = 1 << 20                                     // encoding of a directory
+	MaxSegment   = 4<<20 - seal.HeaderSize - 4 - seal.Overhead // an index segment's payload
 
 	// DataTarget and TreeTarget are where a writer closes a pack.
 	DataTarget = 32 << 20
 	TreeTarget = 8 << 20
+
+	// MaxChunks is how many chunks a writer puts into one frame: the directory of a pack
+	// that has no other frame is then at its limit.
+	MaxChunks = (MaxDirectory - dirHead - frameRow - baseRow) / chunkRow
 )
 
 // ID names a chunk: the SHA-256 of its bytes.

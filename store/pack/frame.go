@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
+
+	"satchel/store/seal"
 )
 
 // Chunk is one chunk of a frame: its id and its length in bytes.
@@ -53,8 +55,8 @@ func NewEncoder() (*Encoder, error) {
 // Encode codes plain, the concatenation of chunks, into a new frame: zstd where that is
 // smaller, else raw. It decodes what it made and compares (ErrSelfCheck).
 func (e *Encoder) Encode(plain []byte, chunks []Chunk) (*Frame, error) {
-	if len(plain) == 0 || len(plain) > MaxFrame {
-		return nil, fmt.Errorf("pack: a frame of %d bytes", len(plain))
+	if len(plain) == 0 || len(plain) > MaxFrame || len(chunks) > MaxChunks {
+		return nil, fmt.Errorf("pack: a frame of %d bytes in %d chunks", len(plain), len(chunks))
 	}
 	f := &Frame{Coding: Zstd, Plain: len(plain), Chunks: chunks}
 	f.Coded = e.enc.EncodeAll(plain, make([]byte, 0, len(plain)/2+1024))
@@ -89,6 +91,9 @@ func decode(dec *zstd.Decoder, dst []byte, c Coding, coded []byte, plain int) ([
 		}
 		return append(dst, coded...), nil
 	case Zstd:
+		if !oneFrame(coded) {
+			return nil, errors.New("zstd: not exactly one frame")
+		}
 		out, err := dec.DecodeAll(coded, dst)
 		if err != nil {
 			return nil, fmt.Errorf("zstd: %w", err)
@@ -98,7 +103,32 @@ func decode(dec *zstd.Decoder, dst []byte, c Coding, coded []byte, plain int) ([
 		}
 		return out, nil
 	}
-	return nil, fmt.Errorf("coding %d: written by a newer satchel", c)
+	return nil, fmt.Errorf("coding %d: %w", c, seal.ErrTooNew)
+}
+
+// oneFrame reports whether b is one zstd frame from its first byte to its last (RFC 8878
+// §3.1.1). The decoder would take several, and skip what is marked as to be skipped.
+func oneFrame(b []byte) bool {
+	var h zstd.Header
+	if h.Decode(b) != nil || h.Skippable {
+		return false
+	}
+	for at := h.HeaderSize; at+3 <= len(b); {
+		block := uint32(b[at]) | uint32(b[at+1])<<8 | uint32(b[at+2])<<16
+		size := int(block >> 3)
+		if block>>1&3 == 1 { // one byte, to be repeated
+			size = 1
+		}
+		at += 3 + size
+		if block&1 == 0 {
+			continue
+		}
+		if h.HasCheckSum {
+			at += 4
+		}
+		return at == len(b)
+	}
+	return false
 }
 
 // Sum is the id of a chunk's bytes.

@@ -45,8 +45,9 @@ func damaged(k Key, what string, err error) error {
 	return fmt.Errorf("pack %s: %s: %w", k.Name(), what, err)
 }
 
-// ReadDirectory reads the directory from the end of a pack of size bytes: one request, two
-// for a large directory. A pack that does not open or is not canonical is ErrDamaged.
+// ReadDirectory reads the directory from the end of a pack of size bytes: one request if the
+// pack is smaller than 256 KiB, else two, tail and header, and a third for a directory that the tail
+// does not hold. A pack that does not open or is not canonical is ErrDamaged.
 func ReadDirectory(ctx context.Context, s store.Store, keys *seal.Keys, k Key, size int64) (*Directory, error) {
 	if size < seal.HeaderSize+footerSize || size > MaxPack || int64(seal.Padme(uint64(size))) != size {
 		return nil, &Error{k, "size", fmt.Errorf("%d bytes is not a pack's size", size)}
@@ -119,8 +120,9 @@ func NewDecoder() (*Decoder, error) {
 }
 
 // Frame opens the frame whose sealed bytes are given, appends its plaintext to dst and
-// checks every chunk against its id. Its error is ErrDamaged where the bytes are at fault.
-// A delta needs its base's plaintext in base.
+// checks every chunk against its id. Its error is ErrDamaged where the bytes are at fault,
+// and seal.ErrTooNew for a coding that this satchel does not know: the deltas, so far, which
+// will need their base's plaintext in base.
 func (r *Decoder) Frame(dst []byte, o *seal.Opener, k Key, d *Directory, frame int, sealed, base []byte) ([]byte, error) {
 	f := d.Frames()[frame]
 	if len(sealed) != f.Stored {
@@ -133,7 +135,9 @@ func (r *Decoder) Frame(dst []byte, o *seal.Opener, k Key, d *Directory, frame i
 	}
 	start := len(dst)
 	dst, err = decode(r.dec, dst, f.Coding, r.coded, f.Plain)
-	if err != nil {
+	if errors.Is(err, seal.ErrTooNew) {
+		return nil, fmt.Errorf("pack %s: frame %d: %w", k.Name(), frame, err)
+	} else if err != nil {
 		return nil, &Error{k, fmt.Sprintf("frame %d", frame), err}
 	}
 	at := start

@@ -21,10 +21,11 @@ var ErrSegment = errors.New("bad index segment")
 const segmentRow = KeySize + 8 + 4
 
 // EncodeSegments sorts the entries by key and encodes them into payloads of at most
-// MaxSegment bytes.
+// MaxSegment bytes. Of several with one key it takes the first.
 func EncodeSegments(entries []Entry) [][]byte {
 	entries = slices.Clone(entries)
-	slices.SortFunc(entries, func(a, b Entry) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	slices.SortStableFunc(entries, func(a, b Entry) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	entries = slices.CompactFunc(entries, func(a, b Entry) bool { return a.Key == b.Key })
 	var out [][]byte
 	var cur []byte
 	n := uint32(0)

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"satchel/snapshot"
+)
+
+type catCmd struct {
+	At   string   `placeholder:"TIME" help:"The newest snapshot at or before this time."`
+	Args []string `arg:"" name:"snapshot|path"`
+}
+
+func (catCmd) Help() string {
+	return `Prints a file as a snapshot has it, the newest unless one is named.
+
+Example:
+  satchel cat .env
+  satchel cat 3f2a9c01 logs/app.log`
+}
+
+func (c catCmd) Run(a *app) error {
+	return a.withSelection(c.Args, c.At, func(s *session, sel selection) error {
+		if len(sel.paths) == 0 {
+			return usageError{errors.New("cat: name a file")}
+		}
+		rules, _, err := s.rulesOf(sel.snapshot)
+		if err != nil {
+			return err
+		}
+		for _, p := range sel.paths {
+			remote, ok := rules.Remote(p)
+			if !ok {
+				remote = p
+			}
+			e, err := s.reader.Find(a.ctx, sel.snapshot.Root, remote)
+			if errors.Is(err, fs.ErrNotExist) {
+				return selection{sel.snapshot, []string{p}}.unmatched(nil)
+			} else if err != nil {
+				return fmt.Errorf("%s: %w", quoted(p), err)
+			}
+			if e.Type != snapshot.File {
+				return fmt.Errorf("%s is no file in snapshot %x", quoted(p), sel.snapshot.ID[:4])
+			}
+			if err := s.reader.Content(a.ctx, e, func(b []byte) error { _, err := a.out.Write(b); return err }); err != nil {
+				return fmt.Errorf("%s: %w", quoted(p), err)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+	"time"
+
+	"satchel/store"
+)
+
+// counted counts what a command asks of the store, which its summary tells.
+type counted struct {
+	store.Store
+	calls atomic.Int64
+}
+
+func (a *app) counted(s store.Store) *counted {
+	if a.wrap != nil {
+		s = a.wrap(s)
+	}
+	return &counted{Store: s}
+}
+
+// requests is the number of requests so far: the driver's own count where it has one.
+func (c *counted) requests() int64 {
+	if r, ok := c.Store.(interface{ Requests() int64 }); ok {
+		return r.Requests()
+	}
+	return c.calls.Load()
+}
+
+func (c *counted) Put(ctx context.Context, name string, data []byte) error {
+	c.calls.Add(1)
+	return c.Store.Put(ctx, name, data)
+}
+
+func (c *counted) Get(ctx context.Context, name string, off, n int64) ([]byte, error) {
+	c.calls.Add(1)
+	return c.Store.Get(ctx, name, off, n)
+}
+
+func (c *counted) List(ctx context.Context, prefix string) iter.Seq2[store.Object, error] {
+	c.calls.Add(1)
+	return c.Store.List(ctx, prefix)
+}
+
+func (c *counted) Delete(ctx context.Context, name string) error {
+	c.calls.Add(1)
+	return c.Store.Delete(ctx, name)
+}
+
+func (c *counted) Now() time.Time { return c.Store.Now() }

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"satchel/index"
+	"satchel/restore"
+	"satchel/snapshot"
+	"satchel/snapshot/workspace"
+	"satchel/store"
+	"satchel/store/access"
+	"satchel/store/azure"
+	"satchel/store/ledger"
+	"satchel/store/pack"
+	"satchel/store/seal"
+)
+
+// Exit codes, DESIGN §9.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitIncomplete  = 3
+	exitBehind      = 4
+	exitWouldLose   = 5
+	exitDamaged     = 6
+	exitDenied      = 7
+	exitNone        = 10
+	exitWrongKey    = 12
+	exitInterrupted = 130
+)
+
+// behindError is snapshot.ErrBehind with who and when.
+type behindError struct {
+	who       string
+	when      int64
+	id        pack.ID
+	now       time.Time
+	workspace string
+	base      bool // this folder has one
+}
+
+func (e *behindError) Error() string {
+	return fmt.Sprintf("behind: %s pushed snapshot %x of %s on %s (%s), which this folder does not have", e.who, e.id[:4], quoted(e.workspace), moment(e.when), ago(e.now.Sub(time.Unix(0, e.when))))
+}
+func (e *behindError) Unwrap() error { return snapshot.ErrBehind }
+
+// shrunk is snapshot.ErrShrunk with how much is gone.
+type shrunk struct {
+	root      string
+	now, then uint64 // files
+}
+
+func (e *shrunk) Error() string {
+	if e.now == 0 {
+		return fmt.Sprintf("every file is gone: the last snapshot has %s, %s has none of them", count(e.then, "file"), e.root)
+	}
+	return fmt.Sprintf("more than a fifth of the files are gone: the last snapshot has %s, %s has %s", count(e.then, "file"), e.root, thousands(int64(e.now)))
+}
+func (e *shrunk) Unwrap() error { return snapshot.ErrShrunk }
+
+// wouldLose lists what a pull or restore would overwrite.
+type wouldLose struct {
+	conflicts []restore.Conflict
+	hint      string
+}
+
+func (e *wouldLose) Error() string {
+	return fmt.Sprintf("would lose local changes in %s; nothing was touched", count(len(e.conflicts), "file"))
+}
+
+// report prints an error with what to do next, and returns the exit code.
+func (a *app) report(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	code, hint := explain(a, err)
+	text := err.Error()
+	if code == exitInterrupted {
+		text = "interrupted"
+	}
+	if a.JSON {
+		a.json("error", map[string]any{"code": code, "text": text, "hint": hint, "paths": paths(err)})
+		return code
+	}
+	for i, p := range paths(err) {
+		if i == 20 && !a.Verbose {
+			fmt.Fprintf(a.err, "  … and %s more (--verbose lists all)\n", thousands(int64(len(paths(err))-i)))
+			break
+		}
+		fmt.Fprintf(a.err, "  %s %s\n", quoted(p["path"]), p["reason"])
+	}
+	if errors.Is(err, errIncomplete) && a.Quiet {
+		return code // the paths were named
+	}
+	fmt.Fprintf(a.err, "satchel: %s\n", text)
+	if hint != "" {
+		fmt.Fprintf(a.err, "  %s\n", hint)
+	}
+	return code
+}
+
+// paths are the files that an error is about, each with what is wrong with it.
+func paths(err error) []map[string]string {
+	out := []map[string]string{}
+	if lose := (*wouldLose)(nil); errors.As(err, &lose) {
+		for _, c := range lose.conflicts {
+			out = append(out, map[string]string{"path": c.Local, "reason": c.Reason})
+		}
+	}
+	if damage := (*restore.DamageError)(nil); errors.As(err, &damage) {
+		for _, p := range damage.Paths {
+			out = append(out, map[string]string{"path": p, "reason": "is damaged in the repository"})
+		}
+	}
+	return out
+}
+
+// explain finds the exit code of an error and the next step.
+func explain(a *app, err error) (code int, hint string) {
+	is := func(targets ...error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+	var usage usageError
+	var many *ambiguous
+	var cloud *azure.Error
+	var newer *seal.GenerationError
+	var weak *seal.WeakPassphraseError
+	var behind *behindError
+	var lose *wouldLose
+	switch {
+	case is(context.Canceled) || a.ctx.Err() != nil:
+		if a.command == "push" {
+			hint = "What the store has acknowledged is not sent again."
+		}
+		return exitInterrupted, hint
+	case errors.As(err, &usage):
+		return exitUsage, strings.TrimSpace("satchel "+a.command) + " --help"
+	case errors.As(err, &many):
+		return exitFailed, "Say which one it is: --workspace NAME"
+	case is(errIncomplete):
+		return exitIncomplete, "What is listed above is not in the snapshot as it is on disk. The snapshot is marked."
+	case errors.As(err, &behind) && !behind.base:
+		return exitBehind, "Pull first: satchel pull. If this folder is another workspace than that one, rename it, or give it a workspace id of its own in " + workspace.ManifestName
+	case is(snapshot.ErrBehind):
+		return exitBehind, "Pull first: satchel pull"
+	case is(snapshot.ErrNothing):
+		return exitFailed, "satchel status --why PATH says why a path stays here; satchel init proposes a manifest"
+	case is(snapshot.ErrShrunk):
+		return exitFailed, "If they are meant to be gone: satchel push --yes. If not: satchel restore"
+	case errors.As(err, &lose):
+		return exitWouldLose, lose.hint
+	case is(ledger.ErrRollback):
+		return exitDamaged, "The store was rolled back or replaced. Nothing is written until a person has looked; this device still has its copy of the ledger."
+	case is(ledger.ErrDamaged, pack.ErrDamaged, snapshot.ErrMissing, snapshot.ErrTree):
+		return exitDamaged, "The repository is damaged at the place named. Nothing was written over; other snapshots may be whole: satchel snapshots"
+	case is(errNoSnapshot) && (a.command == "pull" || a.command == "status"):
+		return exitFailed, "Push first, from the computer that has the files"
+	case is(errNoSnapshot):
+		return exitFailed, "satchel snapshots --all lists what the repository has"
+	case is(access.ErrOther):
+		return exitDamaged, "If that is meant, use another folder or --store; keys and history of the old one stay on this computer"
+	case is(ledger.ErrTooNew, seal.ErrTooNew):
+		return exitFailed, "Install a newer satchel on this computer"
+	case errors.As(err, &newer):
+		return exitFailed, fmt.Sprintf("The keys were changed (generation %d) and this computer has not been given the new ones", newer.Generation)
+	case is(access.ErrNoRepository):
+		return exitNone, noneHint(a)
+	case is(access.ErrSecret):
+		return exitWrongKey, "Check it (upper and lower case count), or use the other of the two"
+	case is(access.ErrNoSecret):
+		return exitWrongKey, "Give it once, to join: at a terminal, or as SATCHEL_PASSPHRASE (or _FILE, _COMMAND)"
+	case errors.As(err, &weak):
+		return exitUsage, ""
+	case is(store.ErrUnsafe):
+		return exitFailed, "Use a folder on a local disk of another kind, or Azure"
+	case is(store.ErrDenied):
+		errors.As(err, &cloud)
+		return exitDenied, deniedHint(a, cloud)
+	case is(ledger.ErrBusy, index.ErrBusy):
+		return exitFailed, "Wait for it to end, then try again"
+	case is(ledger.ErrClock):
+		return exitFailed, "Check this computer's clock and the other devices'"
+	case is(ledger.ErrCloned):
+		return exitFailed, "Give this computer an identity of its own: remove its device.key (see the message's path) and join again"
+	}
+	return exitFailed, ""
+}
+
+// noneHint says how a repository comes to be where there is none.
+func noneHint(a *app) string {
+	switch {
+	case a.at.builtin && a.command == "pull":
+		return "No store is named. Name the one that the other computer pushes to: --store, SATCHEL_STORE or " + workspace.ManifestName
+	case a.at.builtin:
+		return "No store is named, and this computer has pushed nothing yet. Begin with: satchel push"
+	case a.Store != "":
+		return "If there should be one, check the name. To make one, run satchel init --store " + quoted(a.at.String())
+	}
+	return "If there should be one, check the name, which comes from " + a.at.from + ". To make one, run satchel init"
+}
+
+// deniedHint names the missing role or sign-in.
+func deniedHint(a *app, e *azure.Error) string {
+	switch {
+	case e == nil && a.at.Kind == store.Azure:
+		return "The role Storage Blob Data Contributor is missing, or a SAS that may create"
+	case e == nil:
+		return "Check who may read and write there"
+	case e.Code == "AuthorizationPermissionMismatch":
+		return "The role Storage Blob Data Contributor is missing on the container (Owner is not enough); a new role takes up to ten minutes"
+	case e.Code == "AuthorizationFailure":
+		return "The key or signature is wrong or lacks the right, or the account's firewall refuses this network"
+	case e.Code == "AuthenticationFailed":
+		return "The key, signature or token is not accepted: check it, and this computer's clock"
+	}
+	return "Sign in: satchel login; or set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING. The role needed is Storage Blob Data Contributor"
+}

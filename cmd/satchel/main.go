@@ -1,0 +1,130 @@
+// Command satchel carries what git ignores from one computer to the next: it captures a
+// workspace as an immutable, sealed snapshot in a folder or in Azure Blob Storage, and puts
+// any snapshot back.
+//
+// main assembles: each command is a file of its own, with its help, its flags and its Run;
+// session.go opens store, keys, ledger and index for it; errors.go turns errors into words,
+// hints and exit codes. Nothing imports this package.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is stamped by the release build.
+var version = "0.1.0-dev"
+
+// cli is what can be typed. The five of every day come first.
+type cli struct {
+	globals
+
+	Push      pushCmd      `cmd:"" group:"daily" help:"Save this workspace as a new snapshot."`
+	Pull      pullCmd      `cmd:"" group:"daily" help:"Bring this workspace to the newest snapshot."`
+	Status    statusCmd    `cmd:"" group:"daily" help:"Am I safe to leave? Am I behind?"`
+	Restore   restoreCmd   `cmd:"" group:"daily" help:"Put files of any snapshot back, here or elsewhere."`
+	Snapshots snapshotsCmd `cmd:"" group:"daily" help:"List the snapshots." aliases:"log"`
+
+	Init    initCmd    `cmd:"" group:"other" help:"Make a repository, and a manifest for this folder."`
+	Ls      lsCmd      `cmd:"" group:"other" help:"List the files of a snapshot."`
+	Cat     catCmd     `cmd:"" group:"other" help:"Print a file of a snapshot."`
+	Login   loginCmd   `cmd:"" group:"other" help:"Sign in to Azure, once per computer."`
+	Key     keyCmd     `cmd:"" group:"other" help:"The recovery code."`
+	Version versionCmd `cmd:"" group:"other" help:"Print the version."`
+}
+
+// globals are the flags that every command takes.
+type globals struct {
+	Dir       string `short:"C" name:"directory" placeholder:"DIR" help:"Work in DIR instead of here." type:"path"`
+	Store     string `placeholder:"URL|FOLDER" help:"Where the repository is: https://ACCOUNT.blob.core.windows.net/CONTAINER, or a folder. Also SATCHEL_STORE."`
+	Workspace string `placeholder:"NAME|ID" help:"Which workspace of the repository this folder is."`
+	JSON      bool   `name:"json" help:"Print JSON lines."`
+	Quiet     bool   `short:"q" help:"Print nothing but lists and errors."`
+	Verbose   bool   `short:"v" help:"Print more."`
+
+	Interactive bool `hidden:"" help:"Sign in to Azure in the browser first."`
+}
+
+// scriptNames are the commands of the script that satchel replaces. Help does not show them.
+var scriptNames = map[string]string{"init-sync": "init", "sync-push": "push", "sync-pull": "pull", "sync-status": "status"}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second interrupt ends the process at once
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the program with its arguments and streams; it returns the exit code. Tests change
+// the app with set.
+func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.Writer, set ...func(*app)) int {
+	var c cli
+	a := newApp(ctx, &c.globals, stdin, stdout, stderr)
+	for _, f := range set {
+		f(a)
+	}
+	exit := -1
+	parser, err := kong.New(&c, kong.Name("satchel"), kong.Writers(stdout, stderr), kong.Exit(func(code int) {
+		if exit < 0 {
+			exit = code
+		}
+	}),
+		kong.Description("Carries what git ignores from one computer to the next: push before you leave, pull when you arrive."),
+		kong.ExplicitGroups([]kong.Group{{Key: "daily", Title: "Every day:"}, {Key: "other", Title: "Now and then:"}}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true, WrapUpperBound: 100}))
+	if err != nil {
+		panic(err) // the structure above is wrong
+	}
+	if i := slices.Index(args, "--"); i >= 0 {
+		a.forced = len(args) - i - 1
+	}
+	k, err := parser.Parse(spelled(args))
+	if exit >= 0 {
+		return exit // help was printed
+	}
+	if parse := (*kong.ParseError)(nil); errors.As(err, &parse) && parse.Context.Selected() != nil {
+		a.command = parse.Context.Selected().Name
+	}
+	if err != nil {
+		return a.report(usageError{err})
+	}
+	a.command = k.Selected().Name
+	return a.report(k.Run(a))
+}
+
+// spelled puts what kong knows in the place of what people and old scripts type.
+func spelled(args []string) []string {
+	if len(args) == 0 {
+		return []string{"--help"}
+	}
+	switch args[0] {
+	case "help":
+		return append(slices.Clone(args[1:]), "--help")
+	case "--version":
+		return []string{"version"}
+	}
+	i := slices.IndexFunc(args, func(arg string) bool { return arg == "--" || scriptNames[arg] != "" })
+	if i < 0 || args[i] == "--" || i > 0 && !strings.HasPrefix(args[0], "-") {
+		return args
+	}
+	args = slices.Clone(args)
+	args[i] = scriptNames[args[i]]
+	return args
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+// errIncomplete ends a command that did its work, but could not read everything.
+var errIncomplete = errors.New("done, but not everything could be read")

@@ -1,0 +1,398 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"satchel/store"
+	"satchel/store/storetest/azurite"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"satchel":       func() { satchel() },
+		"satchel-dying": func() { satchel(dies) },
+	})
+}
+
+// satchel is the program, with passphrases that cost less.
+func satchel(set ...func(*app)) {
+	set = append(set, func(a *app) { a.scrypt = 10 })
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, set...))
+}
+
+// dies ends the process without a word at the first Put of a name that begins with DIES_AT:
+// before it if DIES is "before", else when the object is in the store.
+func dies(a *app) {
+	a.wrap = func(s store.Store) store.Store { return &dying{s, a.getenv("DIES_AT"), a.getenv("DIES") == "before"} }
+}
+
+type dying struct {
+	store.Store
+	at     string
+	before bool
+}
+
+func (d *dying) Put(ctx context.Context, name string, data []byte) error {
+	at := strings.HasPrefix(name, d.at)
+	if at && d.before {
+		os.Exit(137)
+	}
+	err := d.Store.Put(ctx, name, data)
+	if at {
+		os.Exit(137)
+	}
+	return err
+}
+
+// TestScript runs the stories of testdata/script; each has a folder store's name in
+// $STORE and is at the device "office".
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                commands,
+		Condition:           condition,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("STORE", filepath.Join(e.WorkDir, "store"))
+			return setup(e)
+		},
+	})
+}
+
+// TestAzureScript runs the stories of testdata/azure, each with a container of its own,
+// not made yet, in $STORE, $SATCHEL_STORE and $CONTAINER.
+func TestAzureScript(t *testing.T) {
+	srv := azurite.Start(t, azurite.Options{})
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "azure"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                commands,
+		Condition:           condition,
+		Setup: func(e *testscript.Env) error {
+			c := srv.Container(t)
+			e.Setenv("CONTAINER", c)
+			e.Setenv("STORE", srv.URL+"/"+c)
+			e.Setenv("SATCHEL_STORE", srv.URL+"/"+c)
+			e.Setenv("AZURE_STORAGE_KEY", srv.Key)
+			return setup(e)
+		},
+	})
+}
+
+func setup(e *testscript.Env) error {
+	fixture, err := os.ReadFile(filepath.Join("..", "..", "snapshot", "workspace", "testdata", "manifest-1.0.json"))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(e.WorkDir, "manifest-1.0.json"), fixture, 0o600); err != nil {
+		return err
+	}
+	for k, v := range deviceEnv(e.WorkDir, "office") {
+		e.Setenv(k, v)
+	}
+	e.Setenv("GIT_CONFIG_GLOBAL", filepath.Join(e.WorkDir, "gitconfig"))
+	e.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+	e.Setenv("TZ", "UTC")
+	return os.WriteFile(filepath.Join(e.WorkDir, "gitconfig"), []byte("[user]\n\tname = Kim\n\temail = kim@clinic.example\n[init]\n\tdefaultBranch = main\n"), 0o600)
+}
+
+func condition(cond string) (bool, error) {
+	if cond == "root" {
+		return os.Geteuid() == 0, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", cond)
+}
+
+// deviceEnv is what makes a process one of a computer of that name.
+func deviceEnv(work, name string) map[string]string {
+	home := filepath.Join(work, "devices", name)
+	return map[string]string{"HOME": home, "USERPROFILE": home, "APPDATA": filepath.Join(home, "roaming"),
+		"LOCALAPPDATA": filepath.Join(home, "local"), "SATCHEL_DEVICE": name, "SATCHEL_PASSPHRASE": ""}
+}
+
+var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"device":   cmdDevice,
+	"code":     cmdCode,
+	"exit":     cmdExit,
+	"put":      cmdPut,
+	"random":   cmdRandom,
+	"sqlite":   cmdSQLite,
+	"flip":     cmdFlip,
+	"same":     cmdSame,
+	"json":     cmdJSON,
+	"requests": cmdRequests,
+	"sas":      cmdSAS,
+	"glob":     cmdGlob,
+}
+
+// device NAME: from here on, another computer.
+func cmdDevice(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "device NAME")
+	env := deviceEnv(ts.Getenv("WORK"), args[0])
+	ts.Check(os.MkdirAll(env["HOME"], 0o700))
+	for k, v := range env {
+		ts.Setenv(k, v)
+	}
+}
+
+// code NAME: whoever sits here has the recovery code that was given to the device NAME.
+func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "code DEVICE")
+	found, err := filepath.Glob(filepath.Join(ts.Getenv("WORK"), "devices", args[0], ".config", "satchel", "*", "recovery-code.txt"))
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("%d recovery codes on %s", len(found), args[0])
+	}
+	ts.Setenv("SATCHEL_PASSPHRASE", strings.TrimSpace(ts.ReadFile(found[0])))
+}
+
+// exit CODE PROGRAM…: it ends with this code.
+func cmdExit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exit CODE program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Check(err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// put FILE TEXT: writes a file and the folders above it.
+func cmdPut(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "put FILE TEXT")
+	write(ts, args[0], []byte(args[1]+"\n"))
+}
+
+// random FILE BYTES SEED: bytes that do not compress.
+func cmdRandom(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 3, "random FILE BYTES SEED")
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var seed [32]byte
+	copy(seed[:], args[2])
+	b := make([]byte, n)
+	rand.NewChaCha8(seed).Read(b)
+	write(ts, args[0], b)
+}
+
+// sqlite FILE TEXT: a database file of one page, as far as its header goes.
+func cmdSQLite(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "sqlite FILE TEXT")
+	page := make([]byte, 4096)
+	copy(page, "SQLite format 3\x00\x10\x00\x01\x01\x00\x40\x20\x20") // page size, versions, fractions
+	page[31] = 1                                                      // pages
+	copy(page[200:], args[1])
+	write(ts, args[0], page)
+}
+
+func write(ts *testscript.TestScript, name string, b []byte) {
+	path := ts.MkAbs(name)
+	ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+	ts.Check(os.WriteFile(path, b, 0o644))
+}
+
+// flip PATTERN: changes one byte in the middle of each file.
+func cmdFlip(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "flip PATTERN")
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(files) == 0 {
+		ts.Fatalf("no file is %s", args[0])
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		ts.Check(err)
+		b[len(b)/3] ^= 0x20
+		ts.Check(os.WriteFile(f, b, 0o600))
+	}
+}
+
+// glob PATTERN VAR: the one file that matches.
+func cmdGlob(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "glob PATTERN VAR")
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(files) != 1 {
+		ts.Fatalf("%d files are %s", len(files), args[0])
+	}
+	ts.Setenv(args[1], files[0])
+}
+
+// same A B [BUT…]: two folders hold the same, with the same modes and, of files, times; but
+// for some names.
+func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: [!] same A B [but...]")
+	}
+	a, err := contents(ts.MkAbs(args[0]), args[2:])
+	ts.Check(err)
+	b, err := contents(ts.MkAbs(args[1]), args[2:])
+	ts.Check(err)
+	var differ []string
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if a[name] != b[name] {
+			differ = append(differ, fmt.Sprintf("%s: %q and %q", name, a[name], b[name]))
+		}
+		delete(b, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		differ = append(differ, fmt.Sprintf("%s: only in %s", name, args[1]))
+	}
+	switch {
+	case neg && len(differ) == 0:
+		ts.Fatalf("%s and %s are the same", args[0], args[1])
+	case !neg && len(differ) > 0:
+		ts.Fatalf("%s and %s differ:\n%s", args[0], args[1], strings.Join(differ, "\n"))
+	}
+}
+
+// contents describes each path below a folder.
+func contents(root string, but []string) (map[string]string, error) {
+	out := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == root {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(but, name) {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir():
+			out[name] = info.Mode().String()
+		case d.Type() == fs.ModeSymlink:
+			out[name], err = os.Readlink(path)
+		default:
+			var b []byte
+			b, err = os.ReadFile(path)
+			out[name] = fmt.Sprintf("%v %v %s", info.Mode(), info.ModTime().UnixNano(), b)
+		}
+		return err
+	})
+	return out, err
+}
+
+var jsonLine = regexp.MustCompile(`^([a-z_]+)(?:\[(\d+)\])?$`)
+
+// json TYPE[N] FIELD VALUE: what the last command printed has, in the Nth line (from 0; else
+// the last) of that message_type, this field with a value that is matched by VALUE as a whole.
+// json TYPE[N] FIELD -> VAR keeps the value. ! json TYPE: there is no such line.
+func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
+	m := jsonLine.FindStringSubmatch(args[0])
+	if m == nil || neg != (len(args) == 1) {
+		ts.Fatalf("usage: json TYPE[N] FIELD VALUE, or json TYPE[N] FIELD -> VAR, or ! json TYPE")
+	}
+	var lines []map[string]json.RawMessage
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		var v map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			ts.Fatalf("not JSON: %s", line)
+		}
+		if string(v["message_type"]) == strconv.Quote(m[1]) {
+			lines = append(lines, v)
+		}
+	}
+	n := len(lines) - 1
+	if m[2] != "" {
+		n, _ = strconv.Atoi(m[2])
+	}
+	if neg {
+		if len(lines) > 0 {
+			ts.Fatalf("%d lines of type %s", len(lines), m[1])
+		}
+		return
+	}
+	if n < 0 || n >= len(lines) {
+		ts.Fatalf("%d lines of type %s", len(lines), m[1])
+	}
+	raw, ok := lines[n][args[1]]
+	if !ok {
+		ts.Fatalf("no field %s", args[1])
+	}
+	value := string(bytes.Trim(raw, `"`))
+	if len(args) == 4 && args[2] == "->" {
+		ts.Setenv(args[3], value)
+		return
+	}
+	if re := regexp.MustCompile("^(?:" + args[2] + ")$"); len(args) != 3 || !re.MatchString(value) {
+		ts.Fatalf("%s is %s, not %s", args[1], value, args[2])
+	}
+}
+
+// sasEnd is when the signatures of the tests end: late.
+var sasEnd = time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+var saidRequests = regexp.MustCompile(`(\d+) requests?|"requests":(\d+)`)
+
+// requests N: the last command said that it needed no more than N.
+func cmdRequests(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "requests N")
+	limit, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	m := saidRequests.FindStringSubmatch(ts.ReadFile("stdout"))
+	if m == nil {
+		ts.Fatalf("no word of requests")
+	}
+	if n, _ := strconv.Atoi(m[1] + m[2]); n > limit {
+		ts.Fatalf("%d requests, more than %d", n, limit)
+	}
+}
+
+// sas RIGHTS: a shared access signature of the container in place of the key.
+func cmdSAS(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "sas RIGHTS")
+	key, err := container.NewSharedKeyCredential(azurite.Account, azurite.Key)
+	ts.Check(err)
+	q, err := sas.BlobSignatureValues{Protocol: sas.ProtocolHTTPSandHTTP, ContainerName: ts.Getenv("CONTAINER"),
+		Permissions: args[0], ExpiryTime: sasEnd}.SignWithSharedKey(key)
+	ts.Check(err)
+	ts.Setenv("AZURE_STORAGE_KEY", "")
+	ts.Setenv("AZURE_STORAGE_SAS_TOKEN", q.Encode())
+}
+
+func need(ts *testscript.TestScript, neg bool, args []string, n int, usage string) {
+	if neg || len(args) != n {
+		ts.Fatalf("usage: %s", usage)
+	}
+}

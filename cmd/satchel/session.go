@@ -1,0 +1,400 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"satchel/index"
+	"satchel/restore"
+	"satchel/snapshot"
+	"satchel/snapshot/workspace"
+	"satchel/store"
+	"satchel/store/access"
+	"satchel/store/azure"
+	"satchel/store/dir"
+	"satchel/store/durable"
+	"satchel/store/ledger"
+	"satchel/store/pack"
+)
+
+// located is a store's place, and who said so.
+type located struct {
+	store.Location
+	from    string // "--store", "SATCHEL_STORE", "the manifest's store", …
+	builtin bool   // the embedded default
+}
+
+// locate finds the store: flag, environment, manifest, default.
+func (a *app) locate(m *workspace.Manifest) (_ located, err error) {
+	a.at, err = a.where(m)
+	return a.at, err
+}
+
+func (a *app) where(m *workspace.Manifest) (located, error) {
+	parse := func(s, from string) (located, error) {
+		l, err := store.ParseLocation(s)
+		if err != nil {
+			return located{}, usageError{fmt.Errorf("%s: %w", from, err)}
+		}
+		if l.Kind == store.Dir && !filepath.IsAbs(l.Path) {
+			if l.Path, err = filepath.Abs(l.Path); err != nil {
+				return located{}, err
+			}
+		}
+		return located{l, from, false}, nil
+	}
+	switch {
+	case a.Store != "":
+		return parse(a.Store, "--store")
+	case a.getenv("SATCHEL_STORE") != "":
+		return parse(a.getenv("SATCHEL_STORE"), "SATCHEL_STORE")
+	case m != nil && m.Store != "":
+		return parse(m.Store, "the manifest's store")
+	case m != nil && m.StorageAccount != "":
+		l := store.AzureLocation(m.StorageAccount, m.Container)
+		return located{l, "the manifest's storage_account", false}, l.Validate()
+	}
+	data, err := a.userDir("XDG_DATA_HOME", ".local/share")
+	l, perr := parse(filepath.Join(data, "satchel", "store"), "the embedded default")
+	l.builtin = true
+	return l, errors.Join(err, perr)
+}
+
+// openStore opens the driver of a location; with create it makes container or folder.
+func (a *app) openStore(l located, create bool) (store.Store, error) {
+	if l.Kind == store.Azure {
+		return a.openAzure(l, create)
+	}
+	if create {
+		if name := dir.Synced(l.Path); name != "" {
+			return nil, fmt.Errorf("%w: %s is synchronised by %s, which would fork the repository silently", store.ErrUnsafe, l.Path, name)
+		}
+		if err := dir.Create(l.Path); err != nil {
+			return nil, err
+		}
+	}
+	s, err := dir.Open(l.Path)
+	if err == nil && create {
+		err = s.Probe(a.ctx)
+	}
+	return s, err
+}
+
+func (a *app) openAzure(l located, create bool) (store.Store, error) {
+	opts, err := a.loginOptions()
+	if err != nil {
+		return nil, err
+	}
+	cred, how, err := azure.Credentials(l.Location, a.getenv, opts)
+	if a.Interactive {
+		var login *azure.Session
+		if login, err = azure.Login(a.ctx, opts); err == nil {
+			cred, how = login.Credential, "the sign-in of "+login.Account
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.debug("store %s, with %s", l, how)
+	s, err := azure.Open(l.Location, cred, azure.Options{Connections: uploads + 2})
+	if err != nil || !create {
+		return s, err
+	}
+	err = s.CreateContainer(a.ctx)
+	if errors.Is(err, store.ErrDenied) {
+		// The right to make containers is another than that to fill them: it may be there.
+		if _, lerr := access.Look(a.ctx, s); !errors.Is(lerr, store.ErrNoContainer) && !errors.Is(lerr, store.ErrDenied) {
+			err = nil
+		}
+	}
+	if err != nil && !errors.Is(err, store.ErrExists) {
+		return nil, err
+	}
+	return s, nil
+}
+
+// session is a repository that is open for one command.
+type session struct {
+	a      *app
+	at     located
+	store  *counted
+	access *access.Access
+	index  *index.Index
+	reader *snapshot.Reader
+
+	root    string // the workspace folder; "" for commands without one
+	rules   *workspace.Rules
+	git     workspace.Git
+	lineage *snapshot.Lineage
+	known   bool // the repository has this workspace
+	founded bool // by this command
+	synced  bool // the ledger is, as joining has to
+}
+
+// close releases what is local.
+func (s *session) close() {
+	if s.index != nil {
+		s.index.Close()
+	}
+	if s.access != nil {
+		s.access.Log.Close()
+	}
+}
+
+// open opens the repository that the folder dir belongs to and brings ledger and index up
+// to date. With found, an embedded default that does not exist yet is made.
+func (a *app) open(dir string, found bool) (*session, error) {
+	s := &session{a: a}
+	err := s.open(dir, found)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) open(dir string, found bool) (err error) {
+	a := s.a
+	if s.root, err = a.root(dir); err != nil {
+		return err
+	}
+	if s.rules, err = workspace.Load(a.ctx, s.root, nil); err != nil {
+		return err
+	}
+	if s.at, err = a.locate(s.rules.Manifest()); err != nil {
+		return err
+	}
+	if err := s.leaveOut(s.rules); err != nil {
+		return err
+	}
+	s.gitInfo()
+	if err := s.openRepository(found); err != nil {
+		return err
+	}
+	if err := s.sync(); err != nil {
+		return err
+	}
+	place, err := a.place()
+	if err != nil {
+		return err
+	}
+	if s.lineage, err = snapshot.OpenLineage(place.State, s.access.Repository, s.root); err != nil {
+		return err
+	}
+	if err := s.recover(); err != nil {
+		return err
+	}
+	return s.identify()
+}
+
+// recover finishes a pull or restore that was interrupted in this folder. The index is
+// open, and with it the lock on this device's share of the repository: nobody else is at it.
+func (s *session) recover() error {
+	root, err := durable.OpenRoot(s.root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer root.Close()
+	done, err := restore.Recover(root)
+	for _, r := range done {
+		s.a.note("Finished what was interrupted here: %s put in place.", count(r.Files, "file"))
+		if r.Snapshot != (pack.ID{}) {
+			s.lineage.Base = r.Snapshot
+			err = errors.Join(err, s.lineage.Save())
+		}
+	}
+	if err != nil || len(done) == 0 {
+		return err
+	}
+	if err := restore.Finish(root); err != nil {
+		return err
+	}
+	if s.rules, err = workspace.Load(s.a.ctx, s.root, nil); err != nil {
+		return err
+	}
+	return s.leaveOut(s.rules)
+}
+
+// gitInfo notes the state of the code beside the data; nothing that travels depends on it.
+func (s *session) gitInfo() {
+	var err error
+	if s.git, err = workspace.GitInfo(s.a.ctx, s.root); err != nil {
+		s.a.debug("git: %v", err)
+	}
+	if !has(s.root, ".git") {
+		s.git.Remote = "" // a part of a work tree is not the workspace that the whole is
+	}
+}
+
+// leaveOut keeps what is satchel's own, the store and the keys above all, out of the
+// workspace, should it lie there.
+func (s *session) leaveOut(rules *workspace.Rules) error {
+	if s.at.Kind == store.Dir {
+		rules.LeaveOut(s.at.Path, "it is the store")
+	}
+	place, err := s.a.place()
+	if err != nil {
+		return err
+	}
+	rules.LeaveOut(place.Config, "the keys of this computer stay on it")
+	rules.LeaveOut(place.State, "it is what this computer has seen of the repository")
+	if cache, err := os.UserCacheDir(); err == nil {
+		rules.LeaveOut(filepath.Join(cache, "satchel"), "it is a cache")
+	}
+	return nil
+}
+
+// openRepository opens store, keys, ledger and index.
+func (s *session) openRepository(found bool) error {
+	a := s.a
+	place, err := a.place()
+	if err != nil {
+		return err
+	}
+	c := access.Config{Location: s.at.String(), Place: place, Device: a.device(), Secret: a.joinSecret, Rand: a.rand}
+	raw, err := a.openStore(s.at, false)
+	missing := errors.Is(err, store.ErrNoContainer)
+	if err == nil {
+		s.store = a.counted(raw)
+		c.Store = s.store
+		s.access, err = access.Open(a.ctx, c)
+		missing = errors.Is(err, access.ErrNoRepository)
+	}
+	if missing && found && s.at.builtin {
+		err = s.found(c)
+	} else if missing && !errors.Is(err, access.ErrNoRepository) {
+		err = fmt.Errorf("%w: %w", access.ErrNoRepository, err)
+	}
+	if err != nil {
+		return err
+	}
+	s.joined()
+	return s.openIndex()
+}
+
+// joined says what became of this computer's right to enter.
+func (s *session) joined() {
+	s.synced = s.access.Joined || s.access.Me == nil
+	if s.access.Joined {
+		s.a.note("This computer has joined the repository as %q.", s.a.device())
+	}
+	if s.access.Me == nil {
+		s.a.note("The store lets this computer only read, so it has not joined: the passphrase is asked for each time.")
+	}
+}
+
+func (s *session) openIndex() (err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(cache, "satchel", s.access.Repository.String(), "index.db")
+	if s.index, err = index.Open(path, s.access.Repository); err != nil {
+		return err
+	}
+	if why := s.index.Rebuilt(); why != "" {
+		s.a.debug("index made anew: %s", why)
+	}
+	s.reader, err = snapshot.NewReader(s.store, s.access.Keys, s.index)
+	return err
+}
+
+// sync brings ledger and index up to what the store holds.
+func (s *session) sync() error {
+	if s.synced {
+		s.synced = false // once
+	} else if err := s.access.Log.Sync(s.a.ctx); err != nil {
+		if errors.Is(err, store.ErrNotFound) {
+			if _, lerr := access.Look(s.a.ctx, s.store); errors.Is(lerr, access.ErrNoRepository) {
+				return fmt.Errorf("%w any more: %s", access.ErrNoRepository, s.at)
+			}
+		}
+		return err
+	}
+	for _, v := range s.access.Log.Voids() {
+		s.a.note("ledger entry %d is void and skipped: %s", v.Position, v.Reason)
+	}
+	return snapshot.SyncIndex(s.a.ctx, s.access.Log, s.index)
+}
+
+// state is the repository as of the last sync.
+func (s *session) state() *ledger.State { return s.access.Log.State() }
+
+// identify finds out which workspace the folder is.
+func (s *session) identify() error {
+	if err := s.lineage.Adopt(s.state()); err != nil {
+		return err
+	}
+	if s.a.Workspace != "" {
+		w, err := findWorkspace(s.state(), s.a.Workspace)
+		if err != nil {
+			return err
+		}
+		s.known = s.lineage.Identify(s.state(), w.ID, "", "")
+		return nil
+	}
+	var id ledger.Workspace
+	if m := s.rules.Manifest(); m != nil && m.Workspace != "" {
+		if err := parseWorkspace(m.Workspace, &id); err != nil {
+			return err
+		}
+	}
+	s.known = s.lineage.Identify(s.state(), id, s.name(), s.git.Remote)
+	return nil
+}
+
+// name is what a new workspace would be called.
+func (s *session) name() string {
+	name := filepath.Base(s.root)
+	if name == "/" || name == "." || name == `\` {
+		return "workspace"
+	}
+	return name
+}
+
+// theOnly takes the repository's only workspace for a command that changes nothing here.
+func (s *session) theOnly() error {
+	if s.known {
+		return nil
+	}
+	all := s.state().Workspaces()
+	switch len(all) {
+	case 0:
+		return noSnapshot(s.name())
+	case 1:
+		s.lineage.Workspace, s.known = all[0].ID, true
+		return nil
+	}
+	return &ambiguous{s.root, all}
+}
+
+// retry runs f, and once more if what it missed may be there by now: a pack that was moved
+// since the ledger was read, an index that is torn.
+func (s *session) retry(ctx context.Context, f func(context.Context) error) error {
+	err := f(ctx)
+	switch {
+	case errors.Is(err, index.ErrTorn):
+		s.index.Close()
+		if err := s.openIndex(); err != nil {
+			return err
+		}
+	case errors.Is(err, snapshot.ErrMissing), errors.Is(err, store.ErrNotFound):
+		before := s.state().Position()
+		if serr := s.sync(); serr != nil || s.state().Position() == before {
+			return err
+		}
+		return f(ctx)
+	default:
+		return err
+	}
+	if err := s.sync(); err != nil {
+		return err
+	}
+	return f(ctx)
+}
