@@ -103,7 +103,12 @@ func (c *checker) readMeta(page int64) (meta, error) {
 		native.Uint32(b[8:]) != pageSize || native.Uint64(b[56:]) != h.Sum64() {
 		return meta{}, torn("meta page %d", page)
 	}
-	return meta{root: native.Uint64(b[16:]), freelist: native.Uint64(b[32:]), pages: native.Uint64(b[40:]), tx: native.Uint64(b[48:])}, nil
+	return meta{
+		root:     native.Uint64(b[16:]),
+		freelist: native.Uint64(b[32:]),
+		pages:    native.Uint64(b[40:]),
+		tx:       native.Uint64(b[48:]),
+	}, nil
 }
 
 // read fills b; an end of the file on the way is damage.

@@ -31,10 +31,10 @@
 //
 // # Transactions
 //
-// Every read is a short transaction of its own that copies what it returns: about a
-// microsecond, and no reader can keep a writer from growing the map. An iterator lets go
-// of its transaction before the loop's body runs, so the body may call anything. All
-// methods but Close are safe for concurrent use.
+// Every read is a short transaction of its own that copies what it returns: a few
+// microseconds, and no reader keeps a writer from growing the map. An iterator lets go of
+// its transaction before the loop's body runs, so the body may call anything. All methods
+// but Close are safe for concurrent use.
 //
 // A writing method is one transaction, which is on the disk when it returns; more work
 // than about 32 MiB is cut into several. Update takes the tie away in the first and sets
@@ -64,6 +64,7 @@
 // rows are 120 MB in 65,536 values. The directories are the larger part, 36 bytes a
 // chunk. Pack numbers are never used again within a file. A number is in directories, or
 // in dead: its pack is gone, or its registration was cut short, and its rows mean nothing
-// and go when their value is written the next time. A number that is in neither, a key of
-// rows whose bit is set and which is not there, are damage.
+// and go when their value is written the next time. A number that is in neither is damage,
+// and so is a key of rows whose bit is set and which is not there, or a directory that
+// packs does not list.
 package index

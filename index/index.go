@@ -17,8 +17,8 @@ var (
 	// ErrBusy: another process has the index open.
 	ErrBusy = errors.New("the index is in use by another satchel")
 
-	// ErrTorn: the file is not what this package wrote. The Index refuses everything from
-	// then on; close it and open it again, which makes the file anew.
+	// ErrTorn: the file is not what this package wrote. Every method refuses from then on
+	// with an error that wraps it; close the index and open it again, which makes it anew.
 	ErrTorn = errors.New("the index is torn")
 
 	// errForeign and errFormat are reasons to make a whole file anew.
@@ -31,7 +31,7 @@ var (
 const patience = 10 * time.Second
 
 // pageSize of the bbolt file, in bytes. Large pages make the skeleton that Open walks
-// small; a transaction of one record writes six of them.
+// small; a transaction of one record writes about six of them.
 const pageSize = 16 << 10
 
 // stepBytes is about how much one transaction writes. bbolt holds it twice in memory.

@@ -15,7 +15,10 @@ func (x *Index) Lookup(id pack.ID) (loc Location, known bool, err error) {
 		}
 		return loc.Delta
 	})
-	return loc, known && err == nil, err
+	if err != nil {
+		return Location{}, false, err
+	}
+	return loc, known, nil
 }
 
 // Locations returns every place where a chunk lies.
