@@ -117,8 +117,9 @@ def encode(v):
     return head(4, len(v)) + b"".join(map(encode, v))
 
 
-# A shape says what a decoded item has to be: "u" unsigned, "i" signed, "b" true or false, "t" text, "y" bytes, a number
-# for so many bytes, [shape] for an array of it, (shape, …) for an array of just these, {key: (name, shape)} for a map.
+# A shape says what a decoded item has to be: "u" unsigned, "i" signed, "b" true or false, "t" text, "y" bytes, a
+# number for so many bytes, [shape] for an array of it, (shape, …) for an array of just these, {key: (name, shape)}
+# for a map.
 def fit(v, shape, what):
     if isinstance(shape, dict):
         need(isinstance(v, dict), what, "not a map")
@@ -139,8 +140,10 @@ def fit(v, shape, what):
         need(isinstance(v, bytes) and len(v) == shape, what, f"not {shape} bytes")
     elif shape == "u":
         need(type(v) is int and v >= 0, what, "not an unsigned number")
+    elif shape == "i":
+        need(type(v) is int and v < 1 << 63, what, "not a signed number")
     else:
-        need(type(v) is {"i": int, "b": bool, "t": str, "y": bytes}[shape], what, "of the wrong type")
+        need(type(v) is {"b": bool, "t": str, "y": bytes}[shape], what, "of the wrong type")
     return v
 
 
@@ -171,9 +174,9 @@ class Object:
         need(magic == b"satchel\n", name, "no magic")
         if fmt != 1 or suite != 1 or flags & 0xff:
             raise TooNew(f"{name}: format {fmt}, suite {suite}, flags {flags:#06x}: this reader is too old")
-        need(generation != 0, name, "generation 0")
-        if generation not in keys:
-            raise TooNew(f"{name}: of generation {generation}, for which this keyring has no key")
+        if generation > max(keys):
+            raise TooNew(f"{name}: of generation {generation}: the keyring of that generation comes first")
+        need(generation in keys, name, f"of generation {generation}, for which the keyring has no key")
         prk = hmac.digest(b"satchel/1" + repo, keys[generation], "sha256")
         info = b"object" + kind.encode() + data[:48]
         t1 = hmac.digest(prk, info + b"\x01", "sha256")
@@ -205,8 +208,8 @@ class Object:
 # ---- packs [3] ----------------------------------------------------------------------------------------------------
 
 def zstd(data, size, exact, base, what):
-    """Decode exactly one zstd frame, of at most (or exactly) size bytes. The frame's end is found by walking its blocks,
-    as a decoder by itself would pass over what stands after it."""
+    """Decode exactly one zstd frame, of at most (or exactly) size bytes. The frame's end is found by walking its
+    blocks, as a decoder by itself would pass over what stands after it."""
     need(data[:4] == b"\x28\xb5\x2f\xfd", what, "no zstd frame")
     try:
         p = zstandard.get_frame_parameters(data)
@@ -317,8 +320,8 @@ class Pack:
 # ---- the repository -----------------------------------------------------------------------------------------------
 
 HEX = "[0-9a-f]"
-NAMES = re.compile(rf"satchel|k/p/{HEX}{{32}}|k/[1-9][0-9]{{0,8}}/({HEX}{{32}}|ring)|l/[0-7]{HEX}{{15}}|[si]/{HEX}{{64}}"
-                   rf"|[adt]/{HEX}{{48}}/{HEX}{{64}}")
+NAMES = re.compile(rf"satchel|k/p/{HEX}{{32}}|k/[1-9][0-9]{{0,8}}/({HEX}{{32}}|ring)|l/[0-7]{HEX}{{15}}"
+                   rf"|[si]/{HEX}{{64}}|[adt]/{HEX}{{48}}/{HEX}{{64}}")
 RING = {1: ("keys", [("u", 32)]), 2: ("chunker", 32), 3: ("balance", 32)}
 
 
@@ -371,7 +374,7 @@ class Repository:
         for _, key, size, digest, _ in self.ledger.state.of(4):
             name = packname(key)
             pack = self.pack(name)
-            need(len(pack.object.data) == size and pack.directory.hash == digest, name, "not as the ledger registers it")
+            need(len(pack.object.data) == size and pack.directory.hash == digest, name, "not as it is registered")
             for i, (_, _, _, coding, _, chunks) in enumerate(pack.directory.frames):
                 pos = 0
                 for id, n in chunks:
@@ -474,15 +477,15 @@ class Ledger:
         raw, opened, failed = {}, {}, {}
         for n in range(1, head + 1):
             need(n in names, f"l/{(1 << 63) - 1 - n:016x}", "is missing: a gap in the ledger")
-            raw[n] = repo.read(names[n])
+            raw[n] = repo.read(names[n], 64 * MiB)
             try:
                 opened[n] = self.open(n, names[n], raw[n])
             except Damage as e:
                 failed[n] = e
-        need(sha(raw[1]) == repo.genesis, names[1], "not the genesis of the bootstrap")
+        need(sha(raw[1]) == repo.genesis, "satchel", f"its genesis is not {names[1]}")
         # Who wrote after an entry that does not open vouches for it by its SHA-256. After the head nobody wrote.
         for n, e in failed.items():
-            if n < head and (n + 1 not in opened or opened[n + 1][0]["prev"] != sha(raw[n])):
+            if n < head and not (n + 1 in opened and opened[n + 1][0] and opened[n + 1][0]["prev"] == sha(raw[n])):
                 raise e
         self.unvouched = failed.get(head)
         prev = bytes(32)
@@ -498,15 +501,20 @@ class Ledger:
             prev = sha(raw[n])
 
     def open(self, n, name, data):
+        need(len(data) <= LIMIT["l"], name, "larger than its limit")
         outer = decode(Object(self.repo.id, name, "l", data, self.repo.keys, position=n).whole(), name)
         body, signatures = fit(outer, ("y", [(16, 64)]), name)
-        fields = fit(decode(body, name), BODY, name)
-        need(1 <= len(signatures) <= 2 and fields["kind"] < 256, name, "signatures or kind")
+        need(signatures, name, "no signature")
+        try:
+            fields = fit(decode(body, name), BODY, name)
+        except TooNew:
+            return None, body, signatures
+        need(fields["kind"] < 256, name, "of no possible kind")
         return fields, body, signatures
 
     def fold(self, n, st, prev, b, body, signatures):
         """Check entry n and change st, a copy of State(n-1), to State(n). What breaks a rule is Void."""
-        name, kind = f"entry {n}", b["kind"]
+        name = f"entry {n}"
 
         def signed(i, principal):
             allow(signatures[i][0] == principal[0], "signed by another")
@@ -521,7 +529,14 @@ class Ledger:
             allow(rights & right == right, "its author has not the right")
             return fit(decode(b["content"], name), shape, name)
 
-        allow(b["repository"] == self.repo.id and b["position"] == n and b["prev"] == prev, "written after another entry")
+        author = st.get(7, signatures[0][0])
+        if not b:
+            allow(author and author[4] == 0, "its author is no live principal")
+            signed(0, author[1])
+            raise TooNew(f"{name}: its body has an unknown key: written by a newer satchel")
+        kind = b["kind"]
+        allow(b["repository"] == self.repo.id, "of another repository")
+        allow(b["position"] == n and b["prev"] == prev, "written after another entry")
         if n == 1:
             rights = 0
             allow(kind == GENESIS and b["sequence"] == 1 and b["time"] > 0 and len(signatures) == 1
@@ -534,7 +549,6 @@ class Ledger:
             st.put((1,), [1, b["time"], 0, 0, 1])
             return
         allow(b["state"] == st.digest(n - 1), "its author saw another state")
-        author = st.get(7, signatures[0][0])
         allow(author and author[4] == 0, "its author is no live principal")
         _, principal, sequence, enrolled, _ = author
         _, when, checkpoint, horizon, generation = st.get(1)
@@ -543,9 +557,9 @@ class Ledger:
         allow(b["sequence"] == sequence + 1, "its sequence is not the next")
         allow(b["time"] > when, "its time is not later")
         allow(b["checkpoint"] == checkpoint, "it names another checkpoint")
-        allow(len(signatures) == (2 if kind == ENROLL else 1), "not the right number of signatures")
         if kind not in KINDS and kind < OPEN:
             raise TooNew(f"{name}: of kind {kind}: this reader is too old")
+        allow(kind >= OPEN or len(signatures) == (2 if kind == ENROLL else 1), "not the right number of signatures")
         st.put((7, principal[0]), [7, principal, b["sequence"], enrolled, 0])
 
         if kind == COMMIT:
@@ -557,11 +571,11 @@ class Ledger:
             c, payload = content(), self.state.payload()
             allow(c["covered"] == n - 1 and c["payload"] == sha(payload), "it covers another state")
             allow(horizon <= c["horizon"] <= n, "its horizon goes back or ahead")
+            self.register(n, st, [], c["segments"], horizon)
             for dead in c["leave"]:
                 old = self.state.get(6, dead)
                 allow(old and old[2] < c["horizon"], "a name leaves that may not")
                 st.drop((6, dead))
-            self.register(n, st, [], c["segments"], horizon)
             self.checkpoints.append((n - 1, c["object"], payload))
             checkpoint, horizon = n, c["horizon"]
         elif kind == ENROLL:
@@ -576,23 +590,29 @@ class Ledger:
         st.put((1,), [1, b["time"], checkpoint, horizon, generation])
 
     def register(self, n, st, packs, segments, horizon):
+        allow(len({p[0] for p in packs}) == len(packs), "a pack stands twice")
         for key, size, digest, enc in packs:
-            allow(key[:1] in (b"d", b"t") and 0 < size <= 64 * MiB and padme(size) == size, "a pack of no possible kind or size")
+            allow(key[:1] in (b"d", b"t") and 0 < size <= 64 * MiB and padme(size) == size, "no possible pack")
             allow(horizon <= int.from_bytes(key[1:9], "big") < n, "a pack of a session before the horizon, or to come")
             allow(not st.get(6, packname(key)), "a pack that is dead")
             allow(not enc or sha(enc) == digest, "a directory that has another hash")
-            old = self.state.get(4, key)
+            old = st.get(4, key)
             allow(not old or old[2:4] == [size, digest], "a pack that is registered with another size or hash")
+        for s in segments:
+            allow(not st.get(6, "i/" + s.hex()), "a segment that is dead")
+        for key, size, digest, enc in packs:
             if not st.get(4, key):
                 st.put((4, key), [4, key, size, digest, n])
             if enc:
                 self.encodings[key] = (n, enc)
         for s in segments:
-            allow(not st.get(6, "i/" + s.hex()), "a segment that is dead")
             if not st.get(5, s):
                 st.put((5, s), [5, s, n])
 
     def commit(self, n, st, b, c, author, horizon):
+        if c["flags"] & ~3:
+            raise TooNew(f"entry {n}: flags {c['flags']:#x}")
+        allow(any(c["snapshot"]) and any(c["root"]) and any(c["workspace"]), "an id is missing")
         allow(not st.get(2, c["snapshot"]), "its snapshot is there already")
         ws = st.get(3, c["workspace"])
         if ws:
@@ -603,10 +623,8 @@ class Ledger:
         heads, parents = (ws[4] if ws else []), c["parents"]
         for i, p in enumerate(parents):
             e = st.get(2, p)
-            allow(e and e[2] == c["workspace"] and p not in parents[:i], "a parent that is no snapshot of the workspace")
+            allow(e and e[2] == c["workspace"] and p not in parents[:i], "no snapshot of the workspace as a parent")
         allow((parents and parents[0] in heads) or (not heads and not parents) or c["flags"] & 1, "not upon a head")
-        if c["flags"] & ~3:
-            raise TooNew(f"entry {n}: flags {c['flags']:#x}")
         self.register(n, st, c["packs"], c["segments"], horizon)
         heads = sorted([h for h in heads if h not in parents] + [c["snapshot"]])
         st.put((3, c["workspace"]), [3, c["workspace"], c["name"], c["remote"], heads])
@@ -661,7 +679,7 @@ def entries(repo, id, what):
         last = name
         need(e["type"] <= 6 and e["mode"] < 1 << 12 and e["depth"] <= 3 and len(e["ids"]) % 32 == 0, at, "fields")
         need(e["type"] == FILE or not (e["ids"] or e["size"] or e["depth"]), at, "content of what is no file")
-        need((e["size"] > 0) == (len(e["ids"]) > 0) and (e["ids"] or not e["depth"]), at, "bytes without ids, or ids without")
+        need((e["size"] > 0) == (len(e["ids"]) > 0) and (e["ids"] or not e["depth"]), at, "size or ids")
         need((e["type"] == DIR) == any(e["node"]), at, "a node without a directory, or the other way round")
         need((e["type"] == LINK) == (len(e["target"]) > 0), at, "a target without a symlink, or the other way round")
         need(len(e["target"]) <= 4096 and 0 not in e["target"], at, "no possible target")
@@ -827,7 +845,8 @@ def cmd_check(repo, args):
              f"{files} files of {size} bytes, and not {m['files']} of {m['bytes']}")
     for n in notes:
         print("note:", n)
-    print(f"sound: {led.head} entries, {len(led.checkpoints)} checkpoints, {len(live)} packs, {len(led.snapshots())} snapshots")
+    print(f"sound: {led.head} entries, {len(led.checkpoints)} checkpoints, {len(live)} packs, "
+          f"{len(led.snapshots())} snapshots")
 
 
 def segment(name, data, st):
