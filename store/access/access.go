@@ -25,6 +25,8 @@ var (
 	ErrNotEmpty = errors.New("it is not empty: an earlier init did not finish, or something else lies there")
 	// ErrOther: the location held another repository when this device last looked.
 	ErrOther = errors.New("another repository lies there than the one this device knows")
+	// ErrDamaged: a key object is not as it was written, or is gone.
+	ErrDamaged = errors.New("a key of the repository is damaged")
 	// ErrSecret: no passphrase or recovery code of the repository's.
 	ErrSecret = errors.New("wrong passphrase or recovery code")
 	// ErrNoSecret: one is needed, and there is nobody to ask.
@@ -76,7 +78,9 @@ func Look(ctx context.Context, s store.Store) (Pin, error) {
 	if len(b) > maxBootstrap || json.Unmarshal(b, &f) != nil || f.Satchel != "repository" {
 		return Pin{}, fmt.Errorf("%w: the object %q is not what satchel writes there", ledger.ErrDamaged, bootstrapName)
 	}
-	if f.Format != 1 {
+	if f.Format < 1 {
+		return Pin{}, fmt.Errorf("%w: the object %q has no format", ledger.ErrDamaged, bootstrapName)
+	} else if f.Format != 1 {
 		return Pin{}, fmt.Errorf("%w: format %d", ledger.ErrTooNew, f.Format)
 	}
 	pin, _, err := parsePin(pinFile{"", f.Repository, f.Genesis})
@@ -192,7 +196,9 @@ func (c Config) fetch(ctx context.Context, me *seal.Identity, newest uint32) (o 
 	if o.ring, err = c.Store.Get(ctx, ringName(newest), 0, -1); err != nil {
 		return o, fmt.Errorf("keyring %d: %w", newest, err)
 	}
-	o.Keyring, err = openRing(me, newest, o.slot, o.ring)
+	if o.Keyring, err = openRing(me, newest, o.slot, o.ring); errors.Is(err, seal.ErrCorrupt) {
+		err = fmt.Errorf("%w: %s or %s: %w", ErrDamaged, seal.SlotName(me.Principal.ID, newest), ringName(newest), seal.ErrCorrupt)
+	}
 	return o, err
 }
 

@@ -77,12 +77,9 @@ func Found(ctx context.Context, c Config, f Founding) (*Access, string, error) {
 		return nil, "", err
 	}
 	pin := Pin{c.Location, repo, genesis}
-	b, err := json.Marshal(bootstrap{"repository", 1, repo.String(), hex.EncodeToString(genesis[:])})
-	if err != nil {
-		return nil, "", err
-	}
-	if err := c.Store.Put(ctx, bootstrapName, append(b, '\n')); err != nil {
-		if there, rerr := c.Store.Get(ctx, bootstrapName, 0, -1); rerr != nil || !bytes.Equal(there, append(b, '\n')) {
+	b := pin.Bootstrap()
+	if err := c.Store.Put(ctx, bootstrapName, b); err != nil {
+		if there, rerr := c.Store.Get(ctx, bootstrapName, 0, -1); rerr != nil || !bytes.Equal(there, b) {
 			return nil, "", err
 		}
 	}
@@ -91,6 +88,15 @@ func Found(ctx context.Context, c Config, f Founding) (*Access, string, error) {
 	}
 	a, err := c.open(pin, ring, me)
 	return a, code, err
+}
+
+// Bootstrap is the bytes of the object "satchel".
+func (p Pin) Bootstrap() []byte {
+	b, err := json.Marshal(bootstrap{"repository", 1, p.Repository.String(), hex.EncodeToString(p.Genesis[:])})
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	return append(b, '\n')
 }
 
 // empty reports why a repository cannot begin here.

@@ -31,6 +31,9 @@ func (c Config) join(ctx context.Context, pin Pin, me *seal.Identity) (*Access, 
 		return nil, err
 	}
 	o, err := c.fetch(ctx, person, newest)
+	if errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrNoContainer) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -62,17 +65,21 @@ func (c Config) join(ctx context.Context, pin Pin, me *seal.Identity) (*Access, 
 func (c Config) person(ctx context.Context, pin Pin, people []string, secret string) (*seal.Identity, error) {
 	secret = strings.TrimRight(secret, "\r\n")
 	code := seal.LooksLikeRecoveryCode(secret)
+	none := ErrSecret
 	for _, name := range people {
 		b, err := c.Store.Get(ctx, name, 0, -1)
 		if err != nil {
 			return nil, fmt.Errorf("keys: %w", err)
 		}
 		kind, err := seal.PersonKind(b)
-		if err != nil || (kind == seal.Recovery) != code {
+		if err == nil && (kind == seal.Recovery) != code || errors.Is(err, seal.ErrTooNew) {
 			continue
 		}
 		id, err := seal.UnlockPerson(b, secret)
 		if errors.Is(err, seal.ErrWrongSecret) {
+			continue
+		} else if errors.Is(err, seal.ErrCorrupt) {
+			none = fmt.Errorf("%w: %s, and no other one opens with this passphrase or recovery code", ErrDamaged, name)
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("keys: %w", err)
@@ -82,7 +89,7 @@ func (c Config) person(ctx context.Context, pin Pin, people []string, secret str
 		}
 		return id, nil
 	}
-	return nil, ErrSecret
+	return nil, none
 }
 
 // enrol makes me a principal of the ledger, sponsored by the person, then gives it a slot

@@ -28,10 +28,10 @@ func (l *Log) Append(ctx context.Context, author *seal.Identity, kind Kind, buil
 	if l.failed != nil {
 		return nil, l.failed
 	}
-	if l.newer {
-		return nil, fmt.Errorf("%w: this one may only read it", ErrTooNew)
-	}
 	for {
+		if l.newer {
+			return nil, fmt.Errorf("%w: this one may only read it", ErrTooNew)
+		}
 		c, err := build(l.state)
 		if err != nil {
 			return nil, err

@@ -122,7 +122,7 @@ func (l *Log) rooted(ctx context.Context, s *State, id seal.ID, first *Entry) (b
 			return false, nil
 		}
 		e, err := l.read(ctx, m.Enrolled)
-		if err != nil || e == nil {
+		if err != nil || e == nil || e.newer {
 			return false, err
 		}
 		var c EnrolContent

@@ -45,7 +45,13 @@ func (s *State) advance(effect func(), hash Hash) {
 		effect()
 	}
 	s.position++
-	s.head = hash
+	s.head = link(s.head, hash)
+}
+
+// link is the chain over entries 1 to N, given that over 1 to N−1 and the SHA-256 of the raw
+// bytes at N. It runs over void entries too, so an entry vouches for all before it.
+func link(prev, hash Hash) Hash {
+	return sha256.Sum256(append(prev[:], hash[:]...))
 }
 
 // step is verdict and, unless it is a stop, advance.

@@ -175,8 +175,12 @@ func (l *Log) get(ctx context.Context, n uint64) (rawEntry, error) {
 // same reports ErrRollback unless the store's entry n is the one that this device's state
 // ends with.
 func (l *Log) same(ctx context.Context, n uint64) error {
+	kept := l.m.entry(n)
+	if kept == nil {
+		return nil // too large to be kept: what comes after it will tell
+	}
 	r, err := l.get(ctx, n)
-	if err == nil && r.hash != l.state.head {
+	if err == nil && r.hash != sha256.Sum256(kept) {
 		err = fmt.Errorf("%w: entry %d (%s) is another one", ErrRollback, n, Name(n))
 	}
 	return err
@@ -267,7 +271,7 @@ func (l *Log) own(e *Entry, n uint64) error {
 
 // doubt asks, before entry n is skipped, whether the fault lies before it: the store may
 // have another branch than the one that this device has kept, or entry n−1 did not open
-// and was another one when n was written.
+// and was another one when n was written, or one before it that did not open either.
 func (l *Log) doubt(ctx context.Context, e *Entry, n uint64) error {
 	if n == l.first {
 		for p := n - 1; p > 0 && p+batch >= n; p-- {
@@ -287,13 +291,23 @@ func (l *Log) doubt(ctx context.Context, e *Entry, n uint64) error {
 	if n == 1 || e == nil || e.newer || e.Prev == l.state.head {
 		return nil
 	}
-	raw := l.raw[n-1]
-	if raw == nil {
-		raw = l.m.entry(n - 1)
+	first := n // of the run of entries before n that do not open: n vouches for them all
+	for ; first > 1; first-- {
+		raw := l.raw[first-1]
+		if raw == nil {
+			raw = l.m.entry(first - 1)
+		}
+		if prev, err := l.open(raw, first-1); err != nil {
+			return err
+		} else if prev != nil {
+			break
+		}
 	}
-	prev, err := l.open(raw, n-1)
-	if err == nil && prev == nil {
-		err = fmt.Errorf("%w: entry %d (%s) is not the one that entry %d was written after", ErrDamaged, n-1, Name(n-1), n)
+	switch n - first {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("%w: entry %d (%s) is not the one that entry %d was written after", ErrDamaged, first, Name(first), n)
 	}
-	return err
+	return fmt.Errorf("%w: of the entries %d (%s) to %d (%s) one at least is not the one that entry %d was written after", ErrDamaged, first, Name(first), n-1, Name(n-1), n)
 }

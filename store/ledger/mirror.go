@@ -39,6 +39,9 @@ var (
 // ErrBusy: another satchel holds this device's copy of the ledger.
 var ErrBusy = errors.New("another satchel is at work on this repository")
 
+// patience is how long another satchel is waited for. Tests shorten it.
+var patience = 10 * time.Second
+
 // errTorn: the copy is not as it was written.
 var errTorn = errors.New("it is damaged")
 
@@ -70,7 +73,7 @@ func openMirrorFile(path string, repo seal.RepoID, secret [32]byte) (*mirror, ke
 	var k kept
 	var file *os.File
 	err := guard(func() (err error) {
-		m.db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: 10 * time.Second, FreelistType: bolt.FreelistMapType,
+		m.db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: patience, FreelistType: bolt.FreelistMapType,
 			OpenFile: func(path string, flag int, perm os.FileMode) (*os.File, error) {
 				if file, err = os.OpenFile(path, flag, perm); err == nil {
 					err = sound(file)

@@ -126,7 +126,7 @@ type State struct {
 	balance sum
 
 	position uint64
-	head     Hash // of the raw bytes at position
+	head     Hash // the chain over the raw bytes of all entries up to position
 
 	scalars    scalars
 	snapshots  map[pack.ID]Snapshot
@@ -147,7 +147,7 @@ func newState(repo seal.RepoID, secret [32]byte) *State {
 // Position is N.
 func (s *State) Position() uint64 { return s.position }
 
-// Head is the SHA-256 of the raw bytes of entry N.
+// Head is the chain over the raw bytes of entries 1 to N.
 func (s *State) Head() Hash { return s.head }
 
 // Time is the newest valid entry's, in ns since 1970.

@@ -483,22 +483,24 @@ class Ledger:
             except Damage as e:
                 failed[n] = e
         need(sha(raw[1]) == repo.genesis, "satchel", f"its genesis is not {names[1]}")
-        # Who wrote after an entry that does not open vouches for it by its SHA-256. After the head nobody wrote.
-        for n, e in failed.items():
-            if n < head and not (n + 1 in opened and opened[n + 1][0] and opened[n + 1][0]["prev"] == sha(raw[n])):
-                raise e
+        chain = [bytes(32)]
+        for n in range(1, head + 1):
+            chain.append(sha(chain[-1] + sha(raw[n])))
+        # The next entry that opens vouches for all before it by the chain. After the head nobody wrote.
         self.unvouched = failed.get(head)
-        prev = bytes(32)
+        for n, e in failed.items():
+            after = next((m for m in range(n + 1, head + 1) if m in opened and opened[m][0]), None)
+            if after and opened[after][0]["prev"] != chain[after - 1]:
+                raise e
         for n in range(1, head + 1):
             try:
                 allow(n in opened, f"it does not open: {failed.get(n)}")
                 state = self.state.copy()
-                self.fold(n, state, prev, *opened[n])
+                self.fold(n, state, chain[n - 1], *opened[n])
                 self.state = state
             except (Void, Damage) as e:
                 need(n > 1, names[n], f"the genesis is void: {e}")
                 self.voids.append(f"{names[n]}: entry {n} is void: {e}")
-            prev = sha(raw[n])
 
     def open(self, n, name, data):
         need(len(data) <= LIMIT["l"], name, "larger than its limit")
