@@ -10,10 +10,10 @@
 // What is transient is tried again, up to seven times in all, with pauses of 0.8 s and
 // growing up to 30 s, or those that the service asks for: a minute without a network is
 // survived. Requests counts each try. A try ends when its peer stalls for a minute, and in
-// any case after a minute and what the bytes take at 64 KiB/s; none begins later than five
-// minutes, and that, after its call. A bad certificate ends a call at once, and so does a
-// host that is not there, unless the service has answered this Store before. A token that
-// the service refuses is replaced once.
+// any case after a minute and what the bytes take at 64 KiB/s; none begins more than five
+// minutes, and as much for the bytes, after its call did. A bad certificate ends a call at
+// once, and so does a host that is not there, unless the service has answered this Store
+// before. A token that the service refuses is replaced once.
 //
 // An error is an *Error: it says what to do, carries the service's code and never a key, a
 // signature or a token. A Store is safe for concurrent use.
@@ -35,6 +35,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
@@ -91,7 +92,7 @@ func Open(loc store.Location, cred Credential, opts Options) (*Store, error) {
 		rt = newTransport(connections)
 	}
 	s := &Store{loc: loc, pace: opts.pace.orDefault(), secrets: cred.secrets()}
-	s.wire = &wire{rt: rt, patience: s.pace.stall}
+	s.wire = &wire{rt: rt, quiet: s.pace.stall}
 	if u, err := url.Parse(loc.Endpoint); err == nil {
 		s.host = u.Host
 	}
@@ -144,7 +145,8 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 		return nil
 	}
 	failed := s.fail(ctx, "put", name, err)
-	if errors.Is(failed, store.ErrDenied) && failed.Status == http.StatusForbidden && s.isThere(ctx, name) {
+	denied := errors.Is(failed, store.ErrDenied) && failed.Status == http.StatusForbidden && failed.Code != string(bloberror.AuthenticationFailed)
+	if denied && s.isThere(ctx, name) {
 		// A credential that may create and not write is told so, not that the name is taken.
 		return failed.because(store.ErrExists)
 	}

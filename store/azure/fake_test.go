@@ -10,8 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,6 +226,79 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// What is not there at the first request is a wrong name or no network, and said at once;
+// once the service has answered, it is waited for.
+func TestAbsentServiceIsWaitedForOnceItWasThere(t *testing.T) {
+	for name, cause := range map[string]error{
+		"no such host":       &net.DNSError{Err: "no such host", IsNotFound: true},
+		"connection refused": &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)},
+		"no route":           &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				up := false
+				s := fakeStore(t, key(t), func(r *http.Request) (*http.Response, error) {
+					if !up {
+						return nil, cause
+					}
+					return reply(r, 201, "", ""), nil
+				})
+				if err := put(t.Context(), s); err == nil || s.Requests() != 1 || !strings.Contains(err.Error(), "cannot reach acct.blob.core.windows.net: ") {
+					t.Errorf("at first: %v after %d requests", err, s.Requests())
+				}
+				up = true
+				if err := put(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+				up = false
+				before := s.Requests()
+				if err := put(t.Context(), s); err == nil || s.Requests()-before != 7 {
+					t.Errorf("then: %v after %d requests", err, s.Requests()-before)
+				}
+			})
+		})
+	}
+}
+
+// Whenever in a call the network goes away for a minute, the call comes to a good end; and
+// one that it is away from for good ends within six.
+func TestPartitionOfAMinute(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		away time.Duration
+		ok   bool
+	}{{"a minute", time.Minute, true}, {"for good", time.Hour, false}} {
+		for name, fail := range map[string]roundTripper{
+			"reset":   failure(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}),
+			"refused": failure(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}),
+			"silent":  stalled,
+		} {
+			t.Run(tt.name+"/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var back time.Time
+					s := fakeStore(t, key(t), func(r *http.Request) (*http.Response, error) {
+						if time.Now().Before(back) {
+							return fail(r)
+						}
+						return reply(r, 201, "", ""), nil
+					})
+					if err := put(t.Context(), s); err != nil {
+						t.Fatal(err)
+					}
+					start := time.Now()
+					back = start.Add(tt.away)
+					err := put(t.Context(), s)
+					if took := time.Since(start); (err == nil) != tt.ok || took > 6*time.Minute {
+						t.Errorf("%v after %v", err, took)
+					} else {
+						t.Logf("%d requests in %v: %v", s.Requests()-1, took.Round(time.Second), err)
+					}
+				})
+			})
+		}
+	}
+}
+
 func answer503(r *http.Request) (*http.Response, error) { return reply(r, 503, "ServerBusy", ""), nil }
 
 func failure(err error) roundTripper {
@@ -343,6 +419,81 @@ func TestBrokenDownload(t *testing.T) {
 	}
 }
 
+// Whatever lies between us and the service may cut, ignore or mistake a range: what Get
+// returns is the range that was asked for, or an error that does not read as a short
+// object.
+func TestOtherRangesAreNotTaken(t *testing.T) {
+	const object = "0123456789abcdef"
+	part := func(r *http.Request, from, to int, etag string) *http.Response {
+		return reply(r, 206, "", object[from:to], "ETag", etag, "Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(object)))
+	}
+	cut := func(resp *http.Response) *http.Response {
+		whole, _ := io.ReadAll(resp.Body)
+		resp.Body = broken{Reader: bytes.NewReader(whole[:len(whole)/2])}
+		return resp
+	}
+	for _, tt := range []struct {
+		name    string
+		off, n  int64
+		answers []func(r *http.Request) *http.Response
+	}{
+		{"the end is cut off", 4, -1, []func(r *http.Request) *http.Response{
+			func(r *http.Request) *http.Response { return part(r, 4, 12, `"1"`) }}},
+		{"all is cut off", 0, -1, []func(r *http.Request) *http.Response{
+			func(r *http.Request) *http.Response { return part(r, 0, 12, `"1"`) }}},
+		{"the range is cut off", 4, 10, []func(r *http.Request) *http.Response{
+			func(r *http.Request) *http.Response { return part(r, 4, 8, `"1"`) }}},
+		{"the range is ignored", 4, 8, []func(r *http.Request) *http.Response{
+			func(r *http.Request) *http.Response { return reply(r, 200, "", object, "ETag", `"1"`) }}},
+		{"the range is another", 4, 8, []func(r *http.Request) *http.Response{
+			func(r *http.Request) *http.Response { return part(r, 0, 8, `"1"`) }}},
+		{"headers and body differ", 4, 8, []func(r *http.Request) *http.Response{
+			func(r *http.Request) *http.Response {
+				return reply(r, 206, "", object[4:12], "ETag", `"1"`, "Content-Range", "bytes 4-9/16")
+			}}},
+		{"the rest ignores its range", 4, 8, []func(r *http.Request) *http.Response{
+			func(r *http.Request) *http.Response { return cut(part(r, 4, 12, `"1"`)) },
+			func(r *http.Request) *http.Response { return reply(r, 200, "", object, "ETag", `"1"`) }}},
+		{"the rest is of another object", 4, 8, []func(r *http.Request) *http.Response{
+			func(r *http.Request) *http.Response { return cut(part(r, 4, 12, `"1"`)) },
+			func(r *http.Request) *http.Response { return part(r, 8, 12, `"2"`) }}},
+		{"the rest is shorter", 4, 8, []func(r *http.Request) *http.Response{
+			func(r *http.Request) *http.Response { return cut(part(r, 4, 12, `"1"`)) },
+			func(r *http.Request) *http.Response {
+				return reply(r, 206, "", object[8:10], "ETag", `"1"`, "Content-Range", "bytes 8-9/10")
+			}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				s := fakeStore(t, key(t), func(r *http.Request) (*http.Response, error) {
+					n++
+					return tt.answers[min(n, len(tt.answers))-1](r), nil
+				})
+				got, err := s.Get(t.Context(), "a", tt.off, tt.n)
+				if err == nil || got != nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, store.ErrNotFound) {
+					t.Errorf("%q, %v", got, err)
+				}
+				if n != len(tt.answers) {
+					t.Errorf("%d requests", n)
+				}
+			})
+		})
+	}
+}
+
+// An answer that ends in its headers is not an object that ends.
+func TestBrokenHeadersAreNoShortObject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := fakeStore(t, key(t), failure(io.ErrUnexpectedEOF))
+		for _, op := range []func(context.Context, *Store) error{get, put, list, remove} {
+			if err := op(t.Context(), s); errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "broke") {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // What is not Blob Storage does not read as an empty listing or as an object.
 func TestNotStorage(t *testing.T) {
 	for _, tt := range []struct{ name, body string }{
@@ -356,6 +507,19 @@ func TestNotStorage(t *testing.T) {
 		}
 		if data, err := s.Get(t.Context(), "a", 5, 5); err == nil {
 			t.Errorf("%s reads as %q", tt.name, data)
+		}
+	}
+	portal := func(r *http.Request) (*http.Response, error) {
+		status := map[string]int{"PUT": 201, "DELETE": 202}[r.Method]
+		resp := reply(r, max(status, 200), "", "<html>Please sign in</html>")
+		resp.Header.Del("X-Ms-Request-Id")
+		return resp, nil
+	}
+	s := fakeStore(t, key(t), portal)
+	size := func(ctx context.Context, s *Store) error { _, err := s.Get(ctx, "a", 3, 0); return err }
+	for i, op := range []func(context.Context, *Store) error{get, put, list, remove, size} {
+		if err := op(t.Context(), s); err == nil || !strings.Contains(err.Error(), "check") {
+			t.Errorf("call %d takes a portal's answer for the service's: %v", i, err)
 		}
 	}
 }
@@ -450,6 +614,36 @@ func TestClock(t *testing.T) {
 		ahead, service = 0, false
 		check(time.Minute) // a proxy's date is not the service's
 	})
+}
+
+// A pack goes out from the caller's bytes and comes in to those that the caller gets:
+// neither is in memory twice.
+func TestNoSecondCopy(t *testing.T) {
+	pack := bytes.Repeat([]byte("x"), 32<<20)
+	s := fakeStore(t, key(t), func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPut {
+			_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r.Body}, make([]byte, 32<<10))
+			return reply(r, 201, "", ""), err
+		}
+		resp := reply(r, 200, "", "", "Content-Length", fmt.Sprint(len(pack)))
+		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(pack)), int64(len(pack))
+		return resp, nil
+	})
+	allocated := func(call func() error) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := call(); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if n := allocated(func() error { return s.Put(t.Context(), "a", pack) }); n > 1<<20 {
+		t.Errorf("a Put of %d bytes allocates %d", len(pack), n)
+	}
+	if n := allocated(func() error { _, err := s.Get(t.Context(), "a", 0, -1); return err }); n > uint64(len(pack))+1<<20 {
+		t.Errorf("a Get of %d bytes allocates %d", len(pack), n)
+	}
 }
 
 // The transport may read a body on when the call is over; the bytes are the caller's as

@@ -83,7 +83,7 @@ func (s *Store) read(c *call, name string, off int64, data []byte, resp blob.Dow
 			failures = 0
 		}
 		if failures++; !c.pause(failures) {
-			return nil, errBroken
+			return nil, ended(err)
 		}
 		if resp, err = s.download(c, name, off, int64(len(rest)), etag); err != nil {
 			return nil, err
@@ -93,6 +93,15 @@ func (s *Store) read(c *call, name string, off int64, data []byte, resp blob.Dow
 			return nil, errors.New("the object changed while it was read")
 		}
 	}
+}
+
+// ended is what an answer's end before its time is called; io.ErrUnexpectedEOF would be a
+// short object.
+func ended(err error) error {
+	if errors.Is(err, errStalled) || errors.Is(err, context.DeadlineExceeded) {
+		return errStalled
+	}
+	return errBroken
 }
 
 func same(a, b *azcore.ETag) bool { return a == nil || b != nil && *a == *b }

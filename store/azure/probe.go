@@ -15,25 +15,23 @@ import (
 // created only if its name is free. A gateway between here and the service may ignore
 // that condition (If-None-Match). It reports store.ErrUnsafe with what went wrong, or
 // what a call failed with. It takes four requests, and removes the object that it made,
-// probe/ and 32 hexadecimal digits, if the credential may.
+// probe/ and 32 hexadecimal digits, if the credential may; after a failure it may be left.
 func (s *Store) Probe(ctx context.Context) error {
 	var id [16]byte
 	rand.Read(id[:])
 	name := "probe/" + hex.EncodeToString(id[:])
 	err := s.probe(ctx, name)
+	if err != nil && !errors.Is(err, store.ErrUnsafe) {
+		return err
+	}
 	derr := s.Delete(ctx, name)
 	switch {
 	case err != nil:
+		return s.fail(ctx, "probe", name, err)
 	case derr == nil, errors.Is(derr, store.ErrNotFound), errors.Is(derr, store.ErrDenied), kept(derr):
 		return nil
-	default:
-		err = derr
 	}
-	var e *Error
-	if errors.As(err, &e) {
-		return err
-	}
-	return s.fail(ctx, "probe", name, err)
+	return derr
 }
 
 func (s *Store) probe(ctx context.Context, name string) error {

@@ -49,7 +49,7 @@ func clientOptions(w *wire) *container.ClientOptions {
 // a Put anew for each try.
 type wire struct {
 	rt       http.RoundTripper
-	patience time.Duration // without any byte going or coming
+	quiet    time.Duration // how long no byte may go or come
 	requests atomic.Int64
 	met      atomic.Bool // the service has answered
 	clock    clock
@@ -61,7 +61,7 @@ var _ policy.Transporter = (*wire)(nil)
 func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	w.requests.Add(1)
 	ctx, cancel := context.WithCancelCause(req.Context())
-	stall := newStall(w.patience, cancel)
+	stall := newStall(w.quiet, cancel)
 	r := req.WithContext(ctx)
 	if p, ok := req.Context().Value(payloadKey{}).(*payload); ok && req.Body != nil {
 		r.Body = p.reader(stall)
@@ -113,19 +113,19 @@ func (a *answer) Close() error {
 
 // stall cancels a request unless it is stopped, or started anew, in time.
 type stall struct {
-	patience time.Duration
-	timer    *time.Timer
-	over     atomic.Bool // there is an answer: what is still sent does not count
+	quiet time.Duration
+	timer *time.Timer
+	over  atomic.Bool // there is an answer: what is still sent does not count
 }
 
 // newStall returns a stopped one.
-func newStall(patience time.Duration, cancel context.CancelCauseFunc) *stall {
+func newStall(quiet time.Duration, cancel context.CancelCauseFunc) *stall {
 	t := time.AfterFunc(time.Hour, func() { cancel(errStalled) })
 	t.Stop()
-	return &stall{patience: patience, timer: t}
+	return &stall{quiet: quiet, timer: t}
 }
 
-func (s *stall) start() { s.timer.Reset(s.patience) }
+func (s *stall) start() { s.timer.Reset(s.quiet) }
 func (s *stall) stop()  { s.timer.Stop() }
 
 func (s *stall) sending() {
