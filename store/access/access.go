@@ -146,8 +146,10 @@ func (c Config) open(pin Pin, ring *seal.Keyring, me *seal.Identity) (*Access, e
 		lc.Me = me.Principal.ID
 	}
 	var err error
-	a.Log, err = ledger.Open(lc)
-	return a, err
+	if a.Log, err = ledger.Open(lc); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // kept opens the slot and the ring that this device has kept.
@@ -193,11 +195,11 @@ func (c Config) fetch(ctx context.Context, me *seal.Identity, newest uint32) (o 
 	if o.slot, err = c.Store.Get(ctx, seal.SlotName(me.Principal.ID, newest), 0, -1); err != nil {
 		return o, fmt.Errorf("slot of generation %d: %w", newest, err)
 	}
-	if o.ring, err = c.Store.Get(ctx, ringName(newest), 0, -1); err != nil {
+	if o.ring, err = c.Store.Get(ctx, seal.RingName(newest), 0, -1); err != nil {
 		return o, fmt.Errorf("keyring %d: %w", newest, err)
 	}
 	if o.Keyring, err = openRing(me, newest, o.slot, o.ring); errors.Is(err, seal.ErrCorrupt) {
-		err = fmt.Errorf("%w: %s or %s: %w", ErrDamaged, seal.SlotName(me.Principal.ID, newest), ringName(newest), seal.ErrCorrupt)
+		err = fmt.Errorf("%w: %s or %s: %w", ErrDamaged, seal.SlotName(me.Principal.ID, newest), seal.RingName(newest), seal.ErrCorrupt)
 	}
 	return o, err
 }
@@ -206,8 +208,6 @@ func (c Config) keep(repo seal.RepoID, g uint32, slot, ring []byte) error {
 	err := writePrivate(c.Place.keptPath(repo, "ring"), ring)
 	return errors.Join(err, writePrivate(c.Place.keptPath(repo, "slot"), append([]byte(fmt.Sprintf("%d\n", g)), slot...)))
 }
-
-func ringName(g uint32) string { return fmt.Sprintf("k/%d/ring", g) }
 
 // listKeys returns the newest generation that has a keyring and the names of the people.
 func (c Config) listKeys(ctx context.Context) (newest uint32, people []string, err error) {

@@ -26,6 +26,7 @@ type Founding struct {
 // Found makes a repository in an empty store, founded by this device, and returns its
 // recovery code, which is nowhere else. It reports ErrExists, ErrNotEmpty and
 // seal.WeakPassphraseError. The object "satchel" comes last: without it there is no repository.
+// An error that leaves open whether there is one comes with the code: keep it, and call Open.
 func Found(ctx context.Context, c Config, f Founding) (*Access, string, error) {
 	if f.Passphrase != "" {
 		if err := seal.CheckPassphrase(f.Passphrase); err != nil {
@@ -77,14 +78,11 @@ func Found(ctx context.Context, c Config, f Founding) (*Access, string, error) {
 		return nil, "", err
 	}
 	pin := Pin{c.Location, repo, genesis}
-	b := pin.Bootstrap()
-	if err := c.Store.Put(ctx, bootstrapName, b); err != nil {
-		if there, rerr := c.Store.Get(ctx, bootstrapName, 0, -1); rerr != nil || !bytes.Equal(there, b) {
-			return nil, "", err
-		}
+	if err := c.put(ctx, bootstrapName, pin.Bootstrap()); err != nil {
+		return nil, code, fmt.Errorf("%s: %w", bootstrapName, err)
 	}
 	if err := c.Place.savePin(pin); err != nil {
-		return nil, "", err
+		return nil, code, err
 	}
 	a, err := c.open(pin, ring, me)
 	return a, code, err
@@ -145,45 +143,53 @@ func (c Config) people(repo seal.RepoID, f Founding, code string) ([]person, err
 	return append(out, person{id, f.Passphrase, or(f.PassphraseLN, seal.PassphraseLogN)}), nil
 }
 
-// writeKeys puts ring, slots and people into the store, and this device's own where it
-// keeps it. The slots hold the KEK, the people the genesis hash.
+// writeKeys keeps this device's keys where it keeps them, and then puts ring, slots and
+// people into the store. The slots hold the KEK, the people the genesis hash.
 func (c Config) writeKeys(ctx context.Context, genesis ledger.Hash, kek [32]byte, ring []byte, me *seal.Identity, people []person) error {
-	if err := c.Store.Put(ctx, ringName(1), ring); err != nil {
-		return fmt.Errorf("keyring: %w", err)
-	}
 	me.Genesis = genesis
-	mySlot, err := c.putSlot(ctx, me.Principal, me.Repo, kek)
+	slot, err := me.Principal.WrapKEK(me.Repo, 1, kek)
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(writeIdentity(c.Place, me), c.keep(me.Repo, 1, slot, ring)); err != nil {
+		return err
+	}
+	if err := c.put(ctx, seal.RingName(1), ring); err != nil {
+		return fmt.Errorf("keyring: %w", err)
+	}
+	if err := c.put(ctx, seal.SlotName(me.Principal.ID, 1), slot); err != nil {
+		return fmt.Errorf("slot of %s: %w", me.Principal.Name, err)
+	}
 	for _, p := range people {
 		p.Genesis = genesis
-		if _, err := c.putSlot(ctx, p.Principal, p.Repo, kek); err != nil {
+		if slot, err = p.Principal.WrapKEK(p.Repo, 1, kek); err != nil {
 			return err
+		}
+		if err := c.put(ctx, seal.SlotName(p.Principal.ID, 1), slot); err != nil {
+			return fmt.Errorf("slot of %s: %w", p.Principal.Name, err)
 		}
 		object, err := p.Lock(p.secret, p.logN)
 		if err != nil {
 			return err
 		}
-		if err := c.Store.Put(ctx, seal.PersonName(c.Rand), object); err != nil {
+		if err := c.put(ctx, seal.PersonName(c.Rand), object); err != nil {
 			return fmt.Errorf("%s: %w", p.Principal.Name, err)
 		}
 	}
-	if err := writeIdentity(c.Place, me); err != nil {
-		return err
-	}
-	return c.keep(me.Repo, 1, mySlot, ring)
+	return nil
 }
 
-func (c Config) putSlot(ctx context.Context, p seal.Principal, repo seal.RepoID, kek [32]byte) ([]byte, error) {
-	slot, err := p.WrapKEK(repo, 1, kek)
-	if err != nil {
-		return nil, err
+// put creates an object. An error may hide a success, and store.ErrExists an attempt of our
+// own: it looks.
+func (c Config) put(ctx context.Context, name string, b []byte) error {
+	err := c.Store.Put(ctx, name, b)
+	if err == nil {
+		return nil
 	}
-	if err := c.Store.Put(ctx, seal.SlotName(p.ID, 1), slot); err != nil {
-		return nil, fmt.Errorf("slot of %s: %w", p.Name, err)
+	if there, rerr := c.Store.Get(ctx, name, 0, -1); rerr == nil && bytes.Equal(there, b) {
+		return nil
 	}
-	return slot, nil
+	return err
 }
 
 func writeIdentity(p Place, me *seal.Identity) error {

@@ -48,10 +48,12 @@ func (c Config) join(ctx context.Context, pin Pin, me *seal.Identity) (*Access, 
 		return nil, err
 	}
 	if err = a.Log.Sync(ctx); err == nil {
-		err = c.enrol(ctx, a, person, o)
+		err = c.Place.savePin(pin)
 	}
-	if errors.Is(err, store.ErrDenied) {
-		a.Me, err = nil, nil
+	if err == nil {
+		if err = c.enrol(ctx, a, person, o); errors.Is(err, store.ErrDenied) {
+			a.Me, err = nil, nil
+		}
 	}
 	if err != nil {
 		a.Log.Close()
@@ -61,35 +63,52 @@ func (c Config) join(ctx context.Context, pin Pin, me *seal.Identity) (*Access, 
 	return a, nil
 }
 
-// person finds the passphrase or recovery code that the secret is.
+// person finds the passphrase or recovery code that the secret is. What is damaged, newer or
+// of another repository does not keep it from the one that fits.
 func (c Config) person(ctx context.Context, pin Pin, people []string, secret string) (*seal.Identity, error) {
 	secret = strings.TrimRight(secret, "\r\n")
 	code := seal.LooksLikeRecoveryCode(secret)
-	none := ErrSecret
+	failed := ErrSecret
+	if _, err := seal.ParseRecoveryCode(secret); code && err != nil {
+		failed = fmt.Errorf("%w: %w", ErrSecret, err)
+	}
+	try := func(name string, object []byte) *seal.Identity {
+		id, err := seal.UnlockPerson(object, secret)
+		switch {
+		case errors.Is(err, seal.ErrWrongSecret), errors.Is(err, seal.ErrTooNew):
+		case err != nil:
+			failed = fmt.Errorf("%w: %s, and no other one opens with this passphrase or recovery code", ErrDamaged, name)
+		case id.Repo != pin.Repository || ledger.Hash(id.Genesis) != pin.Genesis:
+			failed = fmt.Errorf("%w: the passphrase belongs to another repository, somebody put this one in its place", ErrOther)
+		default:
+			return id
+		}
+		return nil
+	}
+	late := map[string][]byte{} // passphrases, where a code is likelier: each costs a second
 	for _, name := range people {
 		b, err := c.Store.Get(ctx, name, 0, -1)
 		if err != nil {
 			return nil, fmt.Errorf("keys: %w", err)
 		}
-		kind, err := seal.PersonKind(b)
-		if err == nil && (kind == seal.Recovery) != code || errors.Is(err, seal.ErrTooNew) {
-			continue
+		switch kind, err := seal.PersonKind(b); {
+		case err == nil && kind == seal.Recovery && !code:
+		case err == nil && kind != seal.Recovery && code:
+			late[name] = b
+		default:
+			if id := try(name, b); id != nil {
+				return id, nil
+			}
 		}
-		id, err := seal.UnlockPerson(b, secret)
-		if errors.Is(err, seal.ErrWrongSecret) {
-			continue
-		} else if errors.Is(err, seal.ErrCorrupt) {
-			none = fmt.Errorf("%w: %s, and no other one opens with this passphrase or recovery code", ErrDamaged, name)
-			continue
-		} else if err != nil {
-			return nil, fmt.Errorf("keys: %w", err)
-		}
-		if id.Repo != pin.Repository || ledger.Hash(id.Genesis) != pin.Genesis {
-			return nil, fmt.Errorf("%w: the passphrase belongs to another repository, somebody put this one in its place", ErrOther)
-		}
-		return id, nil
 	}
-	return nil, none
+	for _, name := range people {
+		if b, ok := late[name]; ok {
+			if id := try(name, b); id != nil {
+				return id, nil
+			}
+		}
+	}
+	return nil, failed
 }
 
 // enrol makes me a principal of the ledger, sponsored by the person, then gives it a slot
@@ -118,8 +137,5 @@ func (c Config) enrol(ctx context.Context, a *Access, person *seal.Identity, o o
 	if err := c.Store.Put(ctx, seal.SlotName(me.Principal.ID, o.generation), slot); err != nil && !errors.Is(err, store.ErrExists) {
 		return err
 	}
-	if err := c.keep(me.Repo, o.generation, slot, o.ring); err != nil {
-		return err
-	}
-	return c.Place.savePin(a.Pin)
+	return c.keep(me.Repo, o.generation, slot, o.ring)
 }

@@ -77,7 +77,10 @@ func (p Place) Pinned(location string) (pin Pin, ok bool, err error) {
 	if err := json.Unmarshal(b, &f); err != nil || f.Location != location {
 		return Pin{}, false, fmt.Errorf("%s: not what satchel wrote there", p.pinPath(location))
 	}
-	return parsePin(f)
+	if pin, ok, err = parsePin(f); err != nil {
+		return Pin{}, false, fmt.Errorf("%s: %w", p.pinPath(location), err)
+	}
+	return pin, ok, nil
 }
 
 func parsePin(f pinFile) (Pin, bool, error) {

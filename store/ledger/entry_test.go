@@ -334,8 +334,3 @@ func TestCreate(t *testing.T) {
 	_, err := Create(ctx, r.store, testKeys, testRepo, p.office, list, chance, func(Hash) error { return nil })
 	wantErr(t, "a second time", err, store.ErrExists)
 }
-
-// packed is what a state keeps of a PackRef.
-func packed(r PackRef, at uint64) Pack {
-	return Pack{Tag: tagPack, Key: r.Key, Size: r.Size, Hash: r.Hash, Position: at}
-}

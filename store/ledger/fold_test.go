@@ -89,7 +89,6 @@ func ruleCases() map[string]ruleCase {
 	type (
 		commitFunc = func(c *CommitContent)
 		draftFunc  = func(d *entryDraft, s *State)
-		packFunc   = func(p *PackRef)
 		stateFunc  = func(s *State)
 	)
 	commit := func(f commitFunc) any { return next(f) }
@@ -602,4 +601,22 @@ func TestGenesisRules(t *testing.T) {
 	if _, _, err := s.verdict(newer); !errors.Is(err, ErrTooNew) {
 		t.Errorf("unknown key: %v", err)
 	}
+}
+
+func TestDeadNameLeavesByACheckpoint(t *testing.T) {
+	s := peopled(t).state()
+	for _, name := range []string{"i/early", "i/stays"} {
+		put(s, s.dead, name, deadName{Tag: tagDead, Name: name, Position: 5})
+	}
+	c := ruleCase{kind: Checkpoint, content: rawContent{}, change: func(d *entryDraft, s *State) {
+		d.Content = canon.Marshal(CheckpointContent{Covers: s.position, Object: Hash{2}, Payload: sumOf(s.Payload()), Horizon: 6, Leave: []string{"i/early"}})
+	}}
+	raw := c.build(s)
+	if reason, err := s.step(ok(openEntry(raw, 8, testKeys)), sumOf(raw)); reason != "" || err != nil {
+		t.Fatal(reason, err)
+	}
+	if s.Dead("i/early") || !s.Dead("i/stays") || s.Horizon() != 6 || s.SinceCheckpoint() != 0 {
+		t.Errorf("early dead %v, stays dead %v, horizon %d, %d since", s.Dead("i/early"), s.Dead("i/stays"), s.Horizon(), s.SinceCheckpoint())
+	}
+	compareBalance(t, s)
 }

@@ -96,7 +96,7 @@ func openMirrorFile(path string, repo seal.RepoID, secret [32]byte) (*mirror, ke
 	case file != nil:
 		file.Close() // bbolt has it closed, unless it panicked
 	}
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, kept{}, fmt.Errorf("%w (%s)", ErrBusy, path)
 	}
 	return nil, kept{}, fmt.Errorf("ledger copy %s: %w", path, err)
