@@ -59,7 +59,21 @@ func (e *DamageError) Unwrap() error { return e.Err }
 type damage struct {
 	mu    sync.Mutex
 	paths map[string]bool
+	packs []pack.Key // also those of which everything wanted lay elsewhere too
 	err   error
+}
+
+// in notes that a pack is damaged, and reports whether that is what the error says.
+func (d *damage) in(k pack.Key, err error) bool {
+	if !errors.Is(err, pack.ErrDamaged) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !slices.Contains(d.packs, k) {
+		d.packs = append(d.packs, k)
+	}
+	return true
 }
 
 // add notes an error if it is damage, and reports whether it was.
@@ -200,7 +214,9 @@ func (p *Plan) fetch(ctx context.Context, jobs []*packJob, d *damage) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	err := g.Wait()
+	p.Damaged = d.packs
+	return err
 }
 
 // read fetches one range and writes its chunks into the staged files. plain is a buffer to
@@ -208,10 +224,7 @@ func (p *Plan) fetch(ctx context.Context, jobs []*packJob, d *damage) error {
 func (p *Plan) read(ctx context.Context, r *rangeJob, dec *pack.Decoder, plain []byte, d *damage) ([]byte, error) {
 	raw, err := p.o.Store.Get(ctx, r.key.Name(), r.from, r.to-r.from)
 	if err != nil {
-		if err = pack.GetError(r.key, err); d.add(err, r.files(r.pieces)...) {
-			return plain, nil
-		}
-		return plain, err
+		return plain, p.elsewhere(ctx, r.packJob, r.pieces, d, pack.GetError(r.key, err))
 	}
 	if p.o.Progress != nil {
 		p.o.Progress.Stored.Add(int64(len(raw)))
@@ -227,7 +240,7 @@ func (p *Plan) read(ctx context.Context, r *rangeJob, dec *pack.Decoder, plain [
 		var b []byte
 		b, err = dec.Frame(plain[:0], r.opener, r.key, r.dir, n, raw[at:at+int64(f.Stored)], nil)
 		if err != nil {
-			if !d.add(err, r.files(r.pieces[i:k])...) {
+			if err := p.elsewhere(ctx, r.packJob, r.pieces[i:k], d, err); err != nil {
 				return plain, err
 			}
 			i = k
@@ -242,11 +255,22 @@ func (p *Plan) read(ctx context.Context, r *rangeJob, dec *pack.Decoder, plain [
 	return plain, nil
 }
 
-func (r *rangeJob) files(pieces []piece) (ws []*write) {
-	for _, q := range pieces {
-		ws = append(ws, q.w)
+// elsewhere fetches chunks that a damaged pack does not give from others that hold them too.
+// It returns cause if that is no damage.
+func (p *Plan) elsewhere(ctx context.Context, j *packJob, pieces []piece, d *damage, cause error) error {
+	if !d.in(j.key, cause) {
+		return cause
 	}
-	return ws
+	for _, q := range pieces {
+		b, err := p.o.Reader.Chunk(ctx, j.dir.ID(q.chunk))
+		if err == nil {
+			err = p.stageAt(q.w, q.off, b)
+		}
+		if err != nil && !d.add(err, q.w) {
+			return err
+		}
+	}
+	return nil
 }
 
 // scatter writes the chunks of a frame to their files, runs of neighbours at once.

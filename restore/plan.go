@@ -86,6 +86,8 @@ type Plan struct {
 	Writes, Removes, Right int   // files
 	Bytes                  int64 // to be written
 
+	Damaged []pack.Key // packs that Run found damaged, also where all that was wanted lay elsewhere too
+
 	o       Options
 	writes  []*write
 	removes []string // files, then empty folders, deepest first

@@ -288,7 +288,7 @@ func (b *builder) unchanged(d *dirBuild, w *workspace.Entry) (content Entry, st 
 	if content.Type != File || content.Marks&^MarkGrew != 0 || !st.Fresh(StatOf(w.Info, time.Time{})) {
 		return content, st, false
 	}
-	if p := find(d.prev, content.Name); p != nil && p.SameContent(&content) {
+	if p := find(d.prev, content.Name); p != nil && p.SameContent(&content) && b.whole(&content) {
 		return content, st, true // reached from the parent snapshot, which the commit asks for again
 	}
 	if content.Depth > 0 {

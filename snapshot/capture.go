@@ -53,6 +53,9 @@ type capture struct {
 	sleep    func(context.Context, time.Duration) error
 	open     func(local string) (*os.File, error)
 
+	damaged map[pack.Key]bool // packs whose chunks count as lost; nil: none is known
+	only    map[pack.ID]bool  // the chunks that are stored, unless it is nil
+
 	seen    seenSet
 	newSize atomic.Int64
 
@@ -193,12 +196,18 @@ func (c *capture) has(id pack.ID) bool {
 	if c.dry || !c.seen.add(id) {
 		return true
 	}
+	if c.only != nil {
+		return !c.only[id]
+	}
 	return c.live(id)
 }
 
 // live reports whether the chunk has a registered location, or an acknowledged one of our own.
 func (c *capture) live(id pack.ID) bool {
 	loc, ok, err := c.index.Lookup(id)
+	if ok && c.damaged[loc.Pack] {
+		loc, ok, err = c.elsewhere(id)
+	}
 	c.fail(err)
 	if ok {
 		c.usedMu.Lock()

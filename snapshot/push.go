@@ -44,6 +44,8 @@ type Push struct {
 	Git     workspace.Git
 	Version string
 
+	Damaged map[pack.Key]bool // packs that this device knows to be damaged: what they held is sent again if it is here
+
 	Force    bool // read every file, whatever the file state says
 	Yes      bool // push although most of the workspace is gone
 	Workers  int  // 0: one more than there are processors
@@ -123,7 +125,10 @@ func (p *Push) once(ctx context.Context) (*Pushed, error) {
 	out := &Pushed{Counts: b.counts, NewBytes: b.capture.newSize.Load(), Problems: b.problems, Warnings: b.warnings, LeftOut: b.leftOut}
 	slices.SortFunc(out.Problems, func(a, b Problem) int { return slices.Compare(a.Path, b.Path) })
 	if parent.Root != (pack.ID{}) && !out.different() {
-		out.NewBytes = 0
+		if out.NewBytes, err = p.again(ctx, b); err != nil {
+			return nil, err
+		}
+		out.Stored = b.capture.sink.stored.Load()
 		return out, b.flushState()
 	}
 	if out.Files == 0 && parent.Files == 0 {
@@ -185,7 +190,7 @@ func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder
 	}
 	c := &capture{root: root, cut: cut, index: p.Index, sink: sink, progress: p.Progress, sleep: p.Sleep,
 		open: func(local string) (*os.File, error) { return root.OpenFile(local, os.O_RDONLY|nonblock, 0) },
-		dry:  dry, known: map[pack.ID]bool{}, used: map[pack.Key]bool{}}
+		dry:  dry, damaged: p.Damaged, known: map[pack.ID]bool{}, used: map[pack.Key]bool{}}
 	if p.open != nil {
 		c.open = p.open
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 
 	"satchel/index"
@@ -59,7 +60,8 @@ func NewReader(s store.Store, keys *seal.Keys, x *index.Index) (*Reader, error) 
 }
 
 // Chunk returns the bytes of a chunk, which are not to be changed. It reports ErrMissing,
-// pack.ErrDamaged, or what the store says.
+// pack.ErrDamaged, or what the store says. Where one pack is damaged it looks into the others
+// that have the chunk too.
 func (r *Reader) Chunk(ctx context.Context, id pack.ID) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -70,6 +72,27 @@ func (r *Reader) Chunk(ctx context.Context, id pack.ID) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %x", ErrMissing, id[:])
 	}
+	b, err := r.at(ctx, loc)
+	if !errors.Is(err, pack.ErrDamaged) {
+		return b, err
+	}
+	others, lerr := r.index.Locations(id)
+	if lerr != nil {
+		return nil, lerr
+	}
+	for _, other := range others {
+		if other.Pack == loc.Pack {
+			continue
+		}
+		if b, oerr := r.at(ctx, other); !errors.Is(oerr, pack.ErrDamaged) {
+			return b, oerr
+		}
+	}
+	return nil, err
+}
+
+// at reads a chunk from one location.
+func (r *Reader) at(ctx context.Context, loc index.Location) ([]byte, error) {
 	p, err := r.open(ctx, loc.Pack)
 	if err != nil {
 		return nil, err
@@ -103,7 +126,8 @@ func (r *Reader) open(ctx context.Context, k pack.Key) (*readPack, error) {
 	}
 	p := &readPack{dir: d, opener: o}
 	if d.End() <= wholePack {
-		if p.data, err = r.store.Get(ctx, k.Name(), 0, d.End()); err != nil {
+		p.data, err = r.store.Get(ctx, k.Name(), 0, d.End())
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // of one that was cut off, some frames may be left
 			return nil, pack.GetError(k, err)
 		}
 	}

@@ -2,9 +2,11 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"satchel/index"
+	"satchel/store"
 	"satchel/store/ledger"
 	"satchel/store/pack"
 )
@@ -14,6 +16,8 @@ const syncBatch = 16 << 20
 
 // SyncIndex makes the index hold exactly the live packs of the ledger's state. It compares
 // the two sets, whatever the index was before, so an index that is new, stale or an old copy comes out right.
+// A pack of which nobody can tell what it holds, as it is damaged, is left out until it can be: what
+// lies elsewhere can be restored, and a push takes the rest for unknown.
 func SyncIndex(ctx context.Context, log *ledger.Log, x *index.Index) error {
 	s := log.State()
 	tie := index.Tie{Position: s.Position(), Hash: s.Head()}
@@ -49,6 +53,9 @@ func SyncIndex(ctx context.Context, log *ledger.Log, x *index.Index) error {
 		add, size = nil, 0
 		return err
 	})
+	if lost(err) {
+		tie, err = index.Tie{}, nil // so that the next call asks again
+	}
 	if err == nil {
 		err = x.Update(tie, add, gone)
 	}
@@ -56,4 +63,9 @@ func SyncIndex(ctx context.Context, log *ledger.Log, x *index.Index) error {
 		return fmt.Errorf("index: %w", err)
 	}
 	return nil
+}
+
+// lost reports whether an error says that a pack is gone or damaged.
+func lost(err error) bool {
+	return errors.Is(err, pack.ErrDamaged) || errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrNoContainer)
 }

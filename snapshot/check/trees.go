@@ -1,0 +1,249 @@
+package check
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"satchel/index"
+	"satchel/snapshot"
+	"satchel/store/ledger"
+	"satchel/store/pack"
+)
+
+// walker walks the trees of all snapshots, oldest first, and each subtree in which nothing
+// is wrong only once. Oldest first, a snapshot's new nodes lie together in the packs of its own push.
+type walker struct {
+	reader *snapshot.Reader
+	index  *index.Index
+	lost   func(pack.ID, index.Location) bool // nil: nothing is known to be lost
+	merge  bool                               // it does not matter which object is to blame
+
+	clean map[pack.Key]*bits // nodes below which nothing is wrong
+	lists map[pack.ID]uint64 // bytes of the file parts whose lists are whole
+
+	snapshots []ledger.Snapshot
+	now       int                          // which of them is walked
+	hurts     map[string]map[string][]span // by object, by path
+	what      map[string]string            // objects that the walk found damaged
+	missing   map[pack.ID]bool             // chunks that are in no pack
+}
+
+// Holes lists the paths that cannot be restored because a chunk of theirs is lost, or in no
+// pack at all.
+func Holes(ctx context.Context, log *ledger.Log, x *index.Index, lost map[pack.ID]bool) ([]Hurt, error) {
+	w := &walker{merge: true, lost: func(id pack.ID, _ index.Location) bool { return lost[id] }}
+	err := w.walk(ctx, log, x)
+	return w.hurtsOf(""), err
+}
+
+// walk walks every tree of every live snapshot.
+func (w *walker) walk(ctx context.Context, log *ledger.Log, x *index.Index) (err error) {
+	if w.reader, err = snapshot.NewReader(log.Store, log.Keys, x); err != nil {
+		return err
+	}
+	w.index, w.snapshots = x, log.State().Snapshots(ledger.Workspace{})
+	w.clean, w.lists, w.missing = map[pack.Key]*bits{}, map[pack.ID]uint64{}, map[pack.ID]bool{}
+	w.hurts, w.what = map[string]map[string][]span{}, map[string]string{}
+	for i, s := range w.snapshots {
+		w.now = i
+		if err := w.snapshot(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) snapshot(ctx context.Context, s ledger.Snapshot) error {
+	loc, ok, err := w.locate(s.ID, "")
+	if err != nil {
+		return err
+	}
+	if ok {
+		m, err := w.reader.Manifest(ctx, s.ID)
+		if err == nil && (m.Root != s.Root || m.Workspace != s.Workspace) {
+			err = fmt.Errorf("%w: a manifest of another snapshot", snapshot.ErrTree)
+		}
+		if err := w.judge(err, loc, ""); err != nil {
+			return err
+		}
+	}
+	_, err = w.dir(ctx, s.Root, "", 0)
+	return err
+}
+
+// locate finds a pack that a chunk can be had from. If there is none it notes that this
+// hurts the path.
+func (w *walker) locate(id pack.ID, path string) (loc index.Location, ok bool, err error) {
+	loc, ok, err = w.index.Lookup(id)
+	switch {
+	case err != nil || ok && (w.lost == nil || !w.lost(id, loc)):
+		return loc, ok, err
+	case !ok:
+		w.missing[id] = true
+		w.hurt("", path)
+		return loc, false, nil
+	}
+	locs, err := w.index.Locations(id)
+	for _, l := range locs {
+		if !w.lost(id, l) {
+			return l, true, err
+		}
+	}
+	for _, l := range locs {
+		w.hurt(l.Pack.Name(), path)
+	}
+	return loc, false, err
+}
+
+// hurt notes that an object's damage hurts a path.
+func (w *walker) hurt(object, path string) {
+	if w.merge {
+		object = ""
+	}
+	paths := w.hurts[object]
+	if paths == nil {
+		paths = map[string][]span{}
+		w.hurts[object] = paths
+	}
+	in := paths[path]
+	if last := len(in) - 1; last >= 0 && in[last].to >= w.now {
+		in[last].to = w.now + 1
+	} else {
+		paths[path] = append(in, span{w.now, w.now + 1})
+	}
+}
+
+// judge takes an error that speaks of damage for a finding; loc is where the chunk lies
+// that was being read. It returns any other error.
+func (w *walker) judge(err error, loc index.Location, path string) error {
+	object := loc.Pack.Name()
+	var damaged *pack.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &damaged):
+		object = damaged.Pack.Name()
+	case errors.Is(err, snapshot.ErrMissing):
+		object = ""
+	case errors.Is(err, snapshot.ErrTree):
+	default:
+		return err
+	}
+	if object != "" && w.what[object] == "" {
+		w.what[object] = err.Error()
+	}
+	w.hurt(object, path)
+	return nil
+}
+
+// dir walks a directory whose path is dir; it reports whether nothing is wrong in it.
+func (w *walker) dir(ctx context.Context, id pack.ID, dir string, level int) (clean bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, context.Cause(ctx)
+	}
+	loc, ok, err := w.locate(id, dir+"/")
+	if err != nil || !ok {
+		return false, err
+	}
+	if seen := w.clean[loc.Pack]; seen != nil && seen.has(loc.Chunk) {
+		return true, nil
+	}
+	es, err := w.reader.Entries(ctx, id)
+	if err == nil && level > maxLevels {
+		err = fmt.Errorf("%w: more than %d folders deep", snapshot.ErrTree, maxLevels)
+	}
+	if err != nil {
+		return false, w.judge(err, loc, dir+"/")
+	}
+	clean = true
+	for i := range es {
+		e := &es[i]
+		path := string(e.Name)
+		if dir != "" {
+			path = dir + "/" + path
+		}
+		ok := true
+		switch e.Type {
+		case snapshot.Dir:
+			ok, err = w.dir(ctx, e.Node, path, level+1)
+		case snapshot.File:
+			ok, err = w.file(ctx, e, loc, path)
+		}
+		if err != nil {
+			return false, err
+		}
+		clean = clean && ok
+	}
+	if clean {
+		if w.clean[loc.Pack] == nil {
+			w.clean[loc.Pack] = new(bits)
+		}
+		w.clean[loc.Pack].set(loc.Chunk)
+	}
+	return clean, nil
+}
+
+// maxLevels of directories, FORMAT.md §5.
+const maxLevels = 255
+
+// file looks for every chunk of a file; node is where its entry lies.
+func (w *walker) file(ctx context.Context, e *snapshot.Entry, node index.Location, path string) (clean bool, err error) {
+	size, clean, err := w.ids(ctx, e.IDs, int(e.Depth), node, path)
+	if err != nil || !clean || size == e.Size {
+		return clean, err
+	}
+	return false, w.judge(fmt.Errorf("%w: chunks of %d bytes for a file of %d", snapshot.ErrTree, size, e.Size), node, path)
+}
+
+// ids adds up the sizes of chunks, or of what the lists in their place name.
+func (w *walker) ids(ctx context.Context, ids []byte, depth int, from index.Location, path string) (size uint64, clean bool, err error) {
+	clean = true
+	if len(ids)%sha256.Size != 0 {
+		return 0, false, w.judge(fmt.Errorf("%w: a list of %d bytes", snapshot.ErrTree, len(ids)), from, path)
+	}
+	for ; len(ids) > 0; ids = ids[sha256.Size:] {
+		id := pack.ID(ids)
+		loc, ok, err := w.locate(id, path)
+		if err != nil {
+			return 0, false, err
+		}
+		n := uint64(loc.Size)
+		if ok && depth > 0 {
+			n, ok, err = w.list(ctx, id, depth, loc, path)
+		}
+		if err != nil {
+			return 0, false, err
+		}
+		clean = clean && ok
+		size += n
+	}
+	return size, clean, nil
+}
+
+func (w *walker) list(ctx context.Context, id pack.ID, depth int, loc index.Location, path string) (size uint64, clean bool, err error) {
+	if size, ok := w.lists[id]; ok {
+		return size, true, nil
+	}
+	list, err := w.reader.Chunk(ctx, id)
+	if err != nil {
+		return 0, false, w.judge(err, loc, path)
+	}
+	size, clean, err = w.ids(ctx, slices.Clone(list), depth-1, loc, path)
+	if clean && err == nil {
+		w.lists[id] = size
+	}
+	return size, clean, err
+}
+
+// hurtsOf returns what the damage of an object hurts, by path.
+func (w *walker) hurtsOf(object string) (out []Hurt) {
+	paths := w.hurts[object]
+	for _, p := range slices.Sorted(maps.Keys(paths)) {
+		out = append(out, Hurt{p, w.snapshots, paths[p]})
+	}
+	return out
+}
