@@ -161,7 +161,7 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitWouldLose, lose.hint
 	case is(ledger.ErrRollback):
 		return exitDamaged, "The store was rolled back or replaced. Nothing is written until a person has looked; this device still has its copy of the ledger."
-	case is(ledger.ErrDamaged, pack.ErrDamaged, snapshot.ErrMissing, snapshot.ErrTree):
+	case is(ledger.ErrDamaged, access.ErrDamaged, pack.ErrDamaged, snapshot.ErrMissing, snapshot.ErrTree):
 		return exitDamaged, "The repository is damaged at the place named. Nothing was written over; other snapshots may be whole: satchel snapshots"
 	case is(errNoSnapshot) && (a.command == "pull" || a.command == "status"):
 		return exitFailed, "Push first, from the computer that has the files"
@@ -182,7 +182,7 @@ func explain(a *app, err error) (code int, hint string) {
 	case errors.As(err, &weak):
 		return exitUsage, ""
 	case is(store.ErrUnsafe):
-		return exitFailed, "Use a folder on a local disk of another kind, or Azure"
+		return exitFailed, "Use a folder on a local disk of another kind, or Azure Blob Storage itself"
 	case is(store.ErrDenied):
 		errors.As(err, &cloud)
 		return exitDenied, deniedHint(a, cloud)

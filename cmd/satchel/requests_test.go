@@ -20,7 +20,6 @@ import (
 type user struct {
 	t     *testing.T
 	env   map[string]string
-	store string
 	calls *storetest.Counter // of the last command
 }
 

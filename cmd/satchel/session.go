@@ -114,7 +114,7 @@ func (a *app) openAzure(l located, create bool) (store.Store, error) {
 	if err != nil && !errors.Is(err, store.ErrExists) {
 		return nil, err
 	}
-	return s, nil
+	return s, s.Probe(a.ctx)
 }
 
 // session is a repository that is open for one command.
@@ -131,6 +131,7 @@ type session struct {
 	git     workspace.Git
 	lineage *snapshot.Lineage
 	known   bool // the repository has this workspace
+	rebuilt bool // the index, because something was missing
 	founded bool // by this command
 	synced  bool // the ledger is, as joining has to
 }
@@ -289,12 +290,16 @@ func (s *session) joined() {
 	}
 }
 
-func (s *session) openIndex() (err error) {
+func (s *session) indexPath() (string, error) {
 	cache, err := os.UserCacheDir()
+	return filepath.Join(cache, "satchel", s.access.Repository.String(), "index.db"), err
+}
+
+func (s *session) openIndex() error {
+	path, err := s.indexPath()
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(cache, "satchel", s.access.Repository.String(), "index.db")
 	if s.index, err = index.Open(path, s.access.Repository); err != nil {
 		return err
 	}
@@ -386,10 +391,28 @@ func (s *session) retry(ctx context.Context, f func(context.Context) error) erro
 		}
 	case errors.Is(err, snapshot.ErrMissing), errors.Is(err, store.ErrNotFound):
 		before := s.state().Position()
-		if serr := s.sync(); serr != nil || s.state().Position() == before {
+		if serr := s.sync(); serr != nil {
 			return err
 		}
-		return f(ctx)
+		if s.state().Position() != before {
+			return f(ctx)
+		}
+		if s.rebuilt || !errors.Is(err, snapshot.ErrMissing) {
+			return err
+		}
+		// The index may be at fault: it is made anew once before anything is called damaged.
+		s.rebuilt = true
+		path, perr := s.indexPath()
+		if perr != nil {
+			return err
+		}
+		s.index.Close()
+		if rerr := index.Remove(path); rerr != nil {
+			return errors.Join(err, rerr)
+		}
+		if err := s.openIndex(); err != nil {
+			return err
+		}
 	default:
 		return err
 	}
