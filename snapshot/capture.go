@@ -228,7 +228,7 @@ func (w *worker) chunk(b []byte) (pack.ID, error) {
 	if w.c.progress != nil {
 		w.c.progress.NewBytes.Add(int64(len(b)))
 	}
-	if len(b) >= frameTarget || len(w.plain)+len(b) > frameTarget {
+	if len(b) >= frameTarget || len(w.plain)+len(b) > frameTarget || len(w.chunks) == pack.MaxChunks {
 		if err := w.flush(); err != nil {
 			return id, err
 		}

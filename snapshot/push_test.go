@@ -133,6 +133,29 @@ func TestSmallPushIsThreeRequests(t *testing.T) {
 	}
 }
 
+// More tiny files than one pack's directory can name are no obstacle.
+func TestMoreTinyFilesThanAPackCanName(t *testing.T) {
+	counter := storetest.NewCounter(storetest.NewMemory())
+	d := snapshottest.Found(t, counter)
+	d.Write("first", "x")
+	d.MustPush()
+	want := pack.MaxChunks + 500
+	for i := range 100 {
+		must(t, os.Mkdir(filepath.Join(d.Root, fmt.Sprint(i)), 0o755))
+	}
+	for i := range want {
+		must(t, os.WriteFile(filepath.Join(d.Root, fmt.Sprint(i%100), fmt.Sprint(i)), fmt.Append(nil, i, "tiny"), 0o644))
+	}
+	out := d.MustPush()
+	if out.New != want {
+		t.Fatalf("%+v", out.Counts)
+	}
+	got := content(t, d, out.Snapshot)
+	if len(got) != want+1 || got["7/20007"] != fmt.Sprint(20007, "tiny") {
+		t.Errorf("%d files came back, one as %q", len(got), got["7/20007"])
+	}
+}
+
 func TestLargePushRequests(t *testing.T) {
 	counter := storetest.NewCounter(storetest.NewMemory())
 	d := snapshottest.Found(t, counter)

@@ -157,7 +157,7 @@ func (k *sink) spread(f *pack.Frame) error {
 func (k *sink) addTree(id pack.ID, b []byte) error {
 	k.treeMu.Lock()
 	defer k.treeMu.Unlock()
-	if len(k.plain)+len(b) > frameTarget {
+	if len(k.plain)+len(b) > frameTarget || len(k.chunks) == pack.MaxChunks {
 		if err := k.treeFrame(); err != nil {
 			return err
 		}
