@@ -32,6 +32,15 @@ func (s *session) found(c access.Config) error {
 	}
 	var code string
 	if s.access, code, err = access.Found(s.a.ctx, c, access.Founding{Passphrase: pass, PassphraseLN: s.a.scrypt}); err != nil {
+		if code == "" {
+			return err
+		}
+		// The repository may be there all the same, and nobody else has its code.
+		path := filepath.Join(c.Place.Config, "recovery-code.txt")
+		if werr := durable.WriteFile(path, []byte(code+"\n"), 0o600); werr != nil {
+			return errors.Join(err, werr)
+		}
+		s.a.note("If the repository is there when you try again, its recovery code is in %s", path)
 		return err
 	}
 	s.founded = true
