@@ -147,7 +147,8 @@ func (a *audit) entry(ctx context.Context, n uint64, stored *rawEntry) error {
 	}
 	if n == 1 && use.hash != a.Genesis {
 		a.find(1, false, "is not the entry that the repository began with")
-		a.state = nil
+		a.lose()
+		return nil
 	}
 	e, err := a.open(use.bytes, n)
 	if err != nil && kept == nil && a.refuted(ctx, n, use.hash, a.prev) {

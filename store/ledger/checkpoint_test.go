@@ -214,20 +214,45 @@ func TestForgedCheckpointIsNotBelieved(t *testing.T) {
 			delete(s.snapshots, pack.ID{0xcc, 3})
 		}
 	}
+	stranger := EnrolContent{p.stranger.Principal}
 	for name, c := range map[string]struct {
+		before func(s *State) *entryDraft // a void entry to lean on, at position 6
 		author *seal.Identity
 		change func(s *State)
 	}{
-		"enrolled by the first entry":    {p.stranger, member(1)},
-		"enrolled by another's ENROLL":   {p.stranger, member(2)},
-		"enrolled by a COMMIT":           {p.stranger, member(3)},
-		"enrolled by itself":             {p.stranger, member(6)},
-		"enrolled in the future":         {p.stranger, member(1 << 40)},
-		"enrolled never":                 {p.stranger, member(0)},
-		"with a member's id, other keys": {&seal.Identity{Principal: p.home.Principal}, nil},
+		"enrolled by the first entry":    {nil, p.stranger, member(1)},
+		"enrolled by another's ENROLL":   {nil, p.stranger, member(2)},
+		"enrolled by a COMMIT":           {nil, p.stranger, member(3)},
+		"enrolled by itself":             {nil, p.stranger, member(6)},
+		"enrolled in the future":         {nil, p.stranger, member(1 << 40)},
+		"enrolled never":                 {nil, p.stranger, member(0)},
+		"with a member's id, other keys": {nil, nil, nil},
+		"a device that is admin now": {nil, p.late, func(s *State) {
+			m := s.members[p.late.Principal.ID]
+			m.Principal.Rights = 15
+			s.members[m.Principal.ID] = m
+			delete(s.snapshots, pack.ID{0xcc, 3})
+		}},
+		"enrolled in the founder's name": {func(s *State) *entryDraft {
+			d := draftOf(s, p.office, Enrol, stranger)
+			d.signers = []*seal.Identity{p.stranger, p.stranger}
+			d.env = func(e *envelope) { e.Signatures[0].Signer = p.office.Principal.ID }
+			return d
+		}, p.stranger, member(6)},
+		"enrolled by who may not": {func(s *State) *entryDraft {
+			d := draftOf(s, p.home, Enrol, stranger)
+			d.signers = append(d.signers, p.stranger)
+			return d
+		}, p.stranger, member(6)},
+		"enrolled without its consent": {func(s *State) *entryDraft {
+			d := draftOf(s, p.office, Enrol, stranger)
+			d.signers = append(d.signers, p.other)
+			return d
+		}, p.stranger, member(6)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, l := aged(t, 3)
+			voids := 1
 			if c.change == nil { // home's id, and the stranger's key under it
 				imposter := *p.stranger
 				imposter.Principal.ID = p.home.Principal.ID
@@ -238,10 +263,17 @@ func TestForgedCheckpointIsNotBelieved(t *testing.T) {
 					s.members[imposter.Principal.ID] = m
 				}
 			}
+			if c.before != nil {
+				voids++
+				if n := r.put(c.before(l.State()).seal()); n != 6 {
+					t.Fatalf("the void entry is at %d", n)
+				}
+				check(t, l.Sync(ctx))
+			}
 			forge(r, l.State(), c.author, c.change)
 			fresh := r.device(nil)
 			check(t, l.Sync(ctx))
-			if fresh.State().Digest() != l.State().Digest() || len(fresh.Voids()) != 1 {
+			if fresh.State().Digest() != l.State().Digest() || len(fresh.Voids()) != voids {
 				t.Errorf("a forged state is believed; voids %v", fresh.Voids())
 			}
 			if _, there := fresh.State().Snapshot(pack.ID{0xcc, 3}); !there {
@@ -267,6 +299,23 @@ func TestHeadThatLiesAboutTheCheckpoint(t *testing.T) {
 		if fresh.State().Digest() != l.State().Digest() {
 			t.Errorf("%s: another state", name)
 		}
+	}
+}
+
+// Two entries that name each other as the checkpoint are no reason to go round for ever.
+func TestCheckpointsInACircle(t *testing.T) {
+	r, l := aged(t, 1)
+	for n := uint64(4); n <= 5; n++ {
+		d := draftOf(r.state(), people().stranger, ignored, "note")
+		d.Checkpoint = 9 - n
+		if r.put(d.seal()) != n {
+			t.Fatal("it does not name the other")
+		}
+	}
+	fresh := r.device(nil)
+	check(t, l.Sync(ctx))
+	if fresh.State().Digest() != l.State().Digest() || len(fresh.Voids()) != 2 {
+		t.Errorf("another state, voids %v", fresh.Voids())
 	}
 }
 

@@ -107,15 +107,15 @@ func TestDirectoriesOfANewDevice(t *testing.T) {
 func TestCheckpointsSegmentIsWhole(t *testing.T) {
 	r, l := aged(t, CheckpointEvery-2)
 	ref, _ := r.realPack(3, 1)
+	lie := ref
+	lie.Directory = []byte("another")
+	lie.Hash = sumOf(lie.Directory)
+	r.put(draftOf(l.State(), people().passphrase, Register, RegisterContent{Packs: []PackRef{lie}}).seal())
+	check(t, l.Sync(ctx))
 	for range 2 {
 		_, err := l.Append(ctx, people().late, Register, func(*State) (any, error) { return RegisterContent{Packs: []PackRef{ref}}, nil })
 		check(t, err)
 	}
-	lie := ref
-	lie.Directory = []byte("another")
-	lie.Hash = sumOf(lie.Directory)
-	r.put(draftOf(l.State(), people().office, Register, RegisterContent{Packs: []PackRef{lie}}).seal())
-	check(t, l.Sync(ctx))
 	check(t, l.Checkpoint(ctx, people().late))
 	if len(l.Voids()) != 1 || len(l.State().Segments()) != 1 {
 		t.Fatalf("voids %v, %d segments", l.Voids(), len(l.State().Segments()))

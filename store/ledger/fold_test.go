@@ -250,6 +250,10 @@ func ruleCases() map[string]ruleCase {
 			by(p.office, p.stranger)(d, s)
 			d.env = func(e *envelope) { e.Signatures[1].Signer = p.late.Principal.ID }
 		}, void: "new principal's signature"},
+		"enrol, second under another id": {kind: Enrol, content: enrol(sameNew), change: func(d *entryDraft, s *State) {
+			by(p.office, p.late)(d, s)
+			d.env = func(e *envelope) { e.Signatures[1].Signer = p.home.Principal.ID }
+		}, void: "new principal's signature"},
 		"enrol, second does not verify": {kind: Enrol, content: enrol(sameNew), change: func(d *entryDraft, s *State) {
 			by(p.office, p.late)(d, s)
 			d.env = func(e *envelope) { e.Signatures[1].Bytes[0] ^= 1 }

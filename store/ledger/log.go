@@ -262,7 +262,7 @@ func (l *Log) own(e *Entry, n uint64) error {
 	if l.fresh || e.Author != l.Me {
 		return nil
 	}
-	wrote, err := l.m.wrote(e.Nonce, n)
+	wrote, err := l.m.wrote(e.Nonce)
 	if err == nil && !wrote {
 		err = fmt.Errorf("%w: entry %d was written with it elsewhere; enrol one of the two again", ErrCloned, n)
 	}

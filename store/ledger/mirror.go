@@ -23,9 +23,8 @@ import (
 // in the user's state directory, not in a cache: it is how a rollback is noticed.
 //
 //	meta     "repository" 16 bytes; "position" u64; "head" 32; "state" payload; "digest" 32,
-//	         of that state; "since" u64, the position at which this copy began; "seen" two
-//	         u64, size and time (ns) of the head as last listed; "newer", there if a valid
-//	         entry had an unknown compatible bit
+//	         of that state; "seen" two u64, size and time (ns) of the head as last listed;
+//	         "newer", there if a valid entry had an unknown compatible bit
 //	entries  position u64 → raw bytes, of all entries since this copy began
 //	own      nonce 16 bytes → position u64 meant for it
 type mirror struct{ db *bolt.DB }
@@ -226,11 +225,6 @@ func putEntries(tx *bolt.Tx, raw map[uint64][]byte) (err error) {
 func (m *mirror) save(k kept, raw map[uint64][]byte) error {
 	return m.update(func(tx *bolt.Tx) error {
 		b, s := tx.Bucket(bucketMeta), k.state
-		if b.Get([]byte("state")) == nil {
-			if err := b.Put([]byte("since"), u64(s.position)); err != nil {
-				return err
-			}
-		}
 		if k.newer {
 			if err := b.Put([]byte("newer"), []byte{1}); err != nil {
 				return err
@@ -260,11 +254,10 @@ func (m *mirror) intend(nonce [16]byte, n uint64) error {
 	return m.update(func(tx *bolt.Tx) error { return tx.Bucket(bucketOwn).Put(nonce[:], u64(n)) })
 }
 
-// wrote reports whether this device meant to write an entry with that nonce at n, or
-// cannot know because its copy is younger.
-func (m *mirror) wrote(nonce [16]byte, n uint64) (ok bool, err error) {
+// wrote reports whether this device meant to write an entry with that nonce.
+func (m *mirror) wrote(nonce [16]byte) (ok bool, err error) {
 	err = m.view(func(tx *bolt.Tx) error {
-		ok = tx.Bucket(bucketOwn).Get(nonce[:]) != nil || n <= getU64(tx.Bucket(bucketMeta).Get([]byte("since")))
+		ok = tx.Bucket(bucketOwn).Get(nonce[:]) != nil
 		return nil
 	})
 	return ok, err

@@ -70,7 +70,6 @@ func TestPackRoundTrip(t *testing.T) {
 					t.Errorf("frame %d: %d bytes, want %d", i, len(got[i]), len(want[i]))
 				}
 			}
-			// As a hash says it, so that two packs of one content are told apart by nothing but chance.
 			if q := build(t, kind, 2, frameOf(t, chunkCases()[0]...)); bytes.Equal(q.Data[:headSize], p.Data[:headSize]) {
 				t.Error("two packs have one salt")
 			}
