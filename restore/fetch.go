@@ -46,8 +46,9 @@ type rangeJob struct {
 
 // DamageError lists what could not be restored because the repository is damaged.
 type DamageError struct {
-	Paths []string // local
-	Err   error    // the first
+	Paths []string   // local
+	Packs []pack.Key // that are damaged
+	Err   error      // the first
 }
 
 func (e *DamageError) Error() string {
@@ -96,7 +97,7 @@ func (d *damage) error() error {
 	if d.err == nil {
 		return nil
 	}
-	e := &DamageError{Err: d.err}
+	e := &DamageError{Err: d.err, Packs: d.packs}
 	for p := range d.paths {
 		e.Paths = append(e.Paths, p)
 	}

@@ -137,6 +137,7 @@ func explain(a *app, err error) (code int, hint string) {
 	var weak *seal.WeakPassphraseError
 	var behind *behindError
 	var lose *wouldLose
+	var found *damageFound
 	switch {
 	case is(context.Canceled) || a.ctx.Err() != nil:
 		if a.command == "push" {
@@ -159,6 +160,8 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitFailed, "If they are meant to be gone: satchel push --yes. If not: satchel restore"
 	case errors.As(err, &lose):
 		return exitWouldLose, lose.hint
+	case errors.As(err, &found):
+		return exitDamaged, found.hint
 	case is(ledger.ErrRollback):
 		return exitDamaged, "The store was rolled back or replaced. Nothing is written until a person has looked; this device still has its copy of the ledger."
 	case is(ledger.ErrDamaged, access.ErrDamaged, pack.ErrDamaged, snapshot.ErrMissing, snapshot.ErrTree):

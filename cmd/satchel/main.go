@@ -37,6 +37,8 @@ type cli struct {
 	Ls      lsCmd      `cmd:"" group:"other" help:"List the files of a snapshot."`
 	Cat     catCmd     `cmd:"" group:"other" help:"Print a file of a snapshot."`
 	Login   loginCmd   `cmd:"" group:"other" help:"Sign in to Azure, once per computer."`
+	Check   checkCmd   `cmd:"" group:"other" help:"Prove that the repository is whole, or say what is not."`
+	Repair  repairCmd  `cmd:"" group:"other" help:"Mend what check found, as far as that can be done."`
 	Key     keyCmd     `cmd:"" group:"other" help:"The recovery code."`
 	Version versionCmd `cmd:"" group:"other" help:"Print the version."`
 }

@@ -173,6 +173,7 @@ func (s *session) rulesToPull(ctx context.Context, to, base ledger.Snapshot, for
 // pulled tells what a pull or restore did.
 func (s *session) pulled(verb string, v ledger.Snapshot, plan *restore.Plan, p *snapshot.Progress, took time.Duration) {
 	a := s.a
+	s.damagedElsewhere(plan.Damaged)
 	for _, k := range plan.Kept {
 		a.note("kept %s: %s", quoted(k.Local), k.Reason)
 	}

@@ -51,9 +51,11 @@ func (c pushCmd) Run(a *app) error {
 		return err
 	}
 	var p snapshot.Progress
-	push := &snapshot.Push{Store: s.store, Keys: s.access.Keys, Keyring: s.access.Keyring, Log: s.access.Log, Index: s.index,
-		Me: s.access.Me, Lineage: s.lineage, Rules: s.rules, Name: s.name(), Git: s.git, Version: version, Force: c.Force, Yes: c.Yes,
-		Uploads: uploads, Progress: &p, Rand: a.rand, Now: a.now, Sleep: a.sleep}
+	push, err := s.push(&p)
+	if err != nil {
+		return err
+	}
+	push.Force, push.Yes = c.Force, c.Yes
 	var out *snapshot.Pushed
 	stop := a.showProgress(&p, "sent")
 	err = s.retry(a.ctx, func(ctx context.Context) error {
@@ -81,6 +83,18 @@ func (c pushCmd) Run(a *app) error {
 		return errIncomplete
 	}
 	return nil
+}
+
+// push is a push of the folder, of which nothing has been done.
+func (s *session) push(p *snapshot.Progress) (*snapshot.Push, error) {
+	a := s.a
+	health, err := s.health()
+	if err != nil {
+		return nil, err
+	}
+	return &snapshot.Push{Store: s.store, Keys: s.access.Keys, Keyring: s.access.Keyring, Log: s.access.Log, Index: s.index,
+		Me: s.access.Me, Lineage: s.lineage, Rules: s.rules, Name: s.name(), Git: s.git, Version: version, Damaged: health.Damaged(),
+		Uploads: uploads, Progress: p, Rand: a.rand, Now: a.now, Sleep: a.sleep}, nil
 }
 
 // begin gives a workspace that the repository does not know an id, and says so where it
@@ -132,6 +146,9 @@ func (s *session) summary(out *snapshot.Pushed, took time.Duration) {
 	}
 	for _, l := range out.LeftOut {
 		a.debug("left out: %s (%s)", quoted(l.Local), l.Reason)
+	}
+	if out.Snapshot == (pack.ID{}) && out.Stored > 0 {
+		a.note("Sent again what was damaged in the repository and is here: %s.", size(out.Stored))
 	}
 	requests := s.store.requests()
 	if a.JSON {

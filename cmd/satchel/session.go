@@ -158,7 +158,18 @@ func (a *app) open(dir string, found bool) (*session, error) {
 	return s, nil
 }
 
-func (s *session) open(dir string, found bool) (err error) {
+func (s *session) open(dir string, found bool) error {
+	if err := s.openUnsynced(dir, found); err != nil {
+		return err
+	}
+	if err := s.sync(); err != nil {
+		return err
+	}
+	return s.enter()
+}
+
+// openUnsynced opens all that is local, and the store.
+func (s *session) openUnsynced(dir string, found bool) (err error) {
 	a := s.a
 	if s.root, err = a.root(dir); err != nil {
 		return err
@@ -173,13 +184,12 @@ func (s *session) open(dir string, found bool) (err error) {
 		return err
 	}
 	s.gitInfo()
-	if err := s.openRepository(found); err != nil {
-		return err
-	}
-	if err := s.sync(); err != nil {
-		return err
-	}
-	place, err := a.place()
+	return s.openRepository(found)
+}
+
+// enter finds out what this folder is to the repository, when ledger and index are up to date.
+func (s *session) enter() error {
+	place, err := s.a.place()
 	if err != nil {
 		return err
 	}
@@ -381,8 +391,9 @@ func (s *session) theOnly() error {
 
 // retry runs f, and once more if what it missed may be there by now: a pack that was moved
 // since the ledger was read, an index that is torn.
-func (s *session) retry(ctx context.Context, f func(context.Context) error) error {
-	err := f(ctx)
+func (s *session) retry(ctx context.Context, f func(context.Context) error) (err error) {
+	defer func() { err = s.noteDamage(err) }()
+	err = f(ctx)
 	switch {
 	case errors.Is(err, index.ErrTorn):
 		s.index.Close()

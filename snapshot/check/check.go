@@ -9,7 +9,6 @@ import (
 	"io"
 	"math"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
@@ -47,14 +46,28 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Note == nil {
 		o.Note = &Note{keys: map[string]string{}, damaged: map[pack.Key]bool{}}
 	}
-	c := &checker{Options: o, store: o.Log.Store, report: &Report{Lost: map[pack.ID]bool{}}, objects: map[string]store.Object{},
-		asked: map[string]bool{}, found: map[string]*Problem{}, losses: map[pack.Key]*loss{}}
-	for _, step := range []func(context.Context) error{c.list, c.ledger, c.syncIndex, c.plan, c.work, c.settle} {
-		if err := step(ctx); err != nil {
-			return nil, err
+	for try := 1; ; try++ {
+		c := &checker{Options: o, store: o.Log.Store, report: &Report{Lost: map[pack.ID]bool{}}, objects: map[string]store.Object{},
+			asked: map[string]bool{}, found: map[string]*Problem{}, losses: map[pack.Key]*loss{}}
+		// The listing comes after the ledger: what that names was in the store before.
+		for _, step := range []func(context.Context) error{c.ledger, c.list, c.syncIndex, c.plan, c.work, c.settle} {
+			if err := step(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if !c.report.Damage() || try == tries || !c.moved(ctx) {
+			return c.report, nil
 		}
 	}
-	return c.report, nil
+}
+
+// tries is how often a check begins anew because the ledger moved on under it: what was
+// missing may have been condemned, and deleted, meanwhile.
+const tries = 3
+
+// moved reports whether the ledger has gone on since the check began.
+func (c *checker) moved(ctx context.Context) bool {
+	return c.state != nil && c.Log.Sync(ctx) == nil && c.Log.State().Position() != c.position
 }
 
 // checker is a Run under way.
@@ -64,10 +77,12 @@ type checker struct {
 	report  *Report
 	objects map[string]store.Object // listed
 	asked   map[string]bool         // names that the ledger asks for
-	state   *ledger.State           // nil if the ledger cannot be read
 	audit   *ledger.Audited
 	here    map[pack.Key]bool // live packs whose directory is in the index
 	jobs    []job
+
+	state    *ledger.State // nil if the ledger cannot be read
+	position uint64        // of the state, which moves on with the Log
 
 	mu     sync.Mutex          // guards what follows, and the report, while there are workers
 	found  map[string]*Problem // by object
@@ -136,7 +151,9 @@ func (c *checker) ledger(ctx context.Context) (err error) {
 	default:
 		return err
 	}
-	c.state = c.Log.State()
+	if c.state = c.Log.State(); c.state != nil {
+		c.position = c.state.Position()
+	}
 	return nil
 }
 
@@ -281,6 +298,10 @@ func (c *checker) work(ctx context.Context) error {
 // read returns the whole object, or reports it as damaged: ok is false then. An object
 // that is named by its hash is compared with it, if sum is set.
 func (c *checker) read(ctx context.Context, name string, sum bool) (data []byte, ok bool, err error) {
+	if n := c.objects[name].Size; n > store.MaxObject {
+		c.problem(name, Damage, "it has %d bytes, more than any object of a repository's", n)
+		return nil, false, nil
+	}
 	data, err = c.store.Get(ctx, name, 0, -1)
 	switch {
 	case errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrNoContainer), errors.Is(err, io.ErrUnexpectedEOF):
@@ -307,103 +328,4 @@ func (c *checker) read(ctx context.Context, name string, sum bool) (data []byte,
 func named(name string, data []byte) bool {
 	sum := fmt.Sprintf("%x", sha256.Sum256(data))
 	return len(name) > len(sum) && name[len(name)-len(sum):] == sum
-}
-
-// suspects opens the packs in which the walk found damage and that nobody has looked into.
-func (c *checker) suspects(ctx context.Context) (any bool, err error) {
-	w, err := newWorker(c)
-	if err != nil {
-		return false, err
-	}
-	for object := range c.trees.what {
-		k, err := pack.ParseName(object)
-		p, live := c.state.Pack(k)
-		if err != nil || !live || c.losses[k] != nil {
-			continue
-		}
-		any = true
-		if err := w.pack(ctx, p, true); err != nil {
-			return any, err
-		}
-	}
-	return any, nil
-}
-
-// settle puts the report together. If packs turned out to be damaged, the trees are walked
-// once more for the paths that this hurts.
-func (c *checker) settle(ctx context.Context) error {
-	if c.trees != nil {
-		any, err := c.suspects(ctx)
-		if err == nil && (any || len(c.losses) > 0) {
-			c.trees = &walker{lost: func(_ pack.ID, loc index.Location) bool { return c.lost(loc) }}
-			err = c.trees.walk(ctx, c.Log, c.Index)
-		}
-		if err != nil {
-			return err
-		}
-		c.report.Snapshots = len(c.trees.snapshots)
-		for object, what := range c.trees.what {
-			c.problem(object, Damage, "%s", what)
-		}
-		for id := range c.trees.missing {
-			c.report.Lost[id] = true
-		}
-	}
-	if err := c.judge(); err != nil {
-		return err
-	}
-	if c.trees != nil && len(c.trees.hurts[""]) > 0 {
-		c.problem("", Damage, "chunks that snapshots need are in no pack that can be read")
-	}
-	for _, p := range c.found {
-		if c.trees != nil {
-			p.Hurts = c.trees.hurtsOf(p.Object)
-		}
-		c.report.Problems = append(c.report.Problems, *p)
-	}
-	c.report.sort()
-	return nil
-}
-
-// judge notes the damaged packs and what they have lost, and is lenient with those of
-// which everything lies elsewhere too.
-func (c *checker) judge() error {
-	for k, l := range c.losses {
-		c.report.Damaged = append(c.report.Damaged, k)
-		c.Note.Add(k)
-		d, known, err := c.Index.Directory(k)
-		if err != nil {
-			return err
-		}
-		elsewhere := c.trees != nil && !known && len(c.trees.missing) == 0
-		if known {
-			if elsewhere, err = c.elsewhere(k, d, l); err != nil {
-				return err
-			}
-		}
-		if p := c.found[k.Name()]; elsewhere && p != nil {
-			p.Severity = Notice
-			p.What += "; what snapshots need of it lies elsewhere too"
-		}
-	}
-	return nil
-}
-
-// elsewhere reports whether each chunk of a damaged pack lies in another one, whole, and notes
-// those that are nowhere.
-func (c *checker) elsewhere(k pack.Key, d *pack.Directory, l *loss) (all bool, err error) {
-	all = true
-	for i := range d.Len() {
-		locs, err := c.Index.Locations(d.ID(i))
-		if err != nil {
-			return false, err
-		}
-		if !slices.ContainsFunc(locs, func(loc index.Location) bool { return loc.Pack != k && !c.lost(loc) }) {
-			all = false
-			if l.has(i) {
-				c.report.Lost[d.ID(i)] = true
-			}
-		}
-	}
-	return all, nil
 }

@@ -1,303 +1,351 @@
 package check_test
 
 import (
-	"bytes"
-	"encoding/hex"
-	"errors"
+	"crypto/rand"
 	"fmt"
-	"maps"
-	mathrand "math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"satchel/snapshot"
+	"satchel/index"
 	"satchel/snapshot/check"
-	"satchel/snapshot/snapshottest"
-	"satchel/store"
-	"satchel/store/access"
 	"satchel/store/ledger"
 	"satchel/store/pack"
 	"satchel/store/seal"
 	"satchel/store/storetest"
 )
 
-// lengths are the classes of length at which an object is cut: around a header, and its end.
-func lengths(size int) []int {
-	var out []int
-	for _, n := range []int{0, 1, seal.HeaderSize - 1, seal.HeaderSize, seal.HeaderSize + 1, size / 2, size - 1} {
-		if n >= 0 && n < size && !slices.Contains(out, n) {
-			out = append(out, n)
+// hurts is what a report says to be hurt, as snapshot and path.
+func (r *repo) hurts(hs []check.Hurt) (out []string) {
+	for _, h := range hs {
+		for _, v := range h.Snapshots() {
+			out = append(out, fmt.Sprintf("%d %s", slices.Index(r.v[:], v), h.Path))
 		}
 	}
+	slices.Sort(out)
 	return out
 }
 
-// A damage is something done to one object.
-type damage struct {
-	what, kind, object string
-	do                 func(*storetest.Memory)
-	head               bool // the newest ledger entry is not what it was
-}
-
-// damages does everything but flipping bits to some objects of each kind.
-func damages(t *testing.T, r *repo) (out []damage) {
-	get := func(name string) []byte {
-		b, err := r.store.Get(ctx, name, 0, -1)
-		must(t, err)
-		return b
-	}
-	for _, kind := range slices.Sorted(maps.Keys(r.objects)) {
-		for _, name := range some(r, kind) {
-			add := func(what string, change func([]byte) []byte) {
-				out = append(out, damage{what: what, kind: kind, object: name, do: func(m *storetest.Memory) { m.Corrupt(name, change) }})
-			}
-			for _, n := range lengths(len(get(name))) {
-				add(fmt.Sprintf("cut to %d", n), func(b []byte) []byte { return b[:n:n] })
-			}
-			add("removed", func([]byte) []byte { return nil })
-			add("longer", func(b []byte) []byte { return append(b, 0) })
-			with, older := r.others[kind], r.others[kind]
-			if i := slices.Index(r.objects[kind], name); len(r.objects[kind]) > 1 {
-				n := len(r.objects[kind])
-				with, older = get(r.objects[kind][(i+1)%n]), get(r.objects[kind][(i+n-1)%n])
-				swap := r.objects[kind][(i+1)%n]
-				out = append(out, damage{what: "swapped with " + swap, kind: kind, object: name, do: func(m *storetest.Memory) {
-					m.Corrupt(name, func([]byte) []byte { return with })
-					m.Corrupt(swap, func([]byte) []byte { return get(name) })
-				}})
-			} else {
-				add("swapped with another", func([]byte) []byte { return with })
-			}
-			add("replaced by an older one", func([]byte) []byte { return older })
-		}
-	}
-	return out
-}
-
-// some are the objects of a kind that are damaged: all of the few, and of the ledger the
-// first, a snapshot's, one before and one after the newest checkpoint, that, and the newest.
-func some(r *repo, kind string) []string {
-	if kind != "l" {
-		return r.objects[kind]
-	}
-	n := uint64(len(r.objects[kind]))
-	at := r.office.State().SinceCheckpoint()
-	return []string{ledger.Name(1), ledger.Name(3), ledger.Name(n - at - 1), ledger.Name(n - at), ledger.Name(n)}
-}
-
-// TestCheckNamesEveryDamage damages each kind of object in each way but bit flips.
-func TestCheckNamesEveryDamage(t *testing.T) {
-	r := whole(t)
-	for _, d := range damages(t, r) {
-		m := r.store.Clone()
-		d.do(m)
-		rep := r.check(t, m, check.Options{Decrypt: true})
-		named(t, r, rep, m, d)
-	}
-}
-
-// named compares a report with one damage that was done: the object is named, and so are the
-// paths that cannot be read any more, and no others.
-func named(t *testing.T, r *repo, rep *check.Report, s store.Store, d damage) {
+// packOf is the name of the pack that has the chunk which these bytes are.
+func (r *repo) packOf(t *testing.T, content string) string {
 	t.Helper()
-	p, ok := problemOf(rep, d.object)
-	if !ok || p.Severity != check.Damage {
-		t.Errorf("%s %s: %+v", d.object, d.what, rep.Problems)
-		return
-	}
-	if d.kind != "d" && d.kind != "t" {
-		for _, q := range rep.Problems {
-			if len(q.Hurts) > 0 {
-				t.Errorf("%s %s hurts %v", d.object, d.what, q.Hurts)
-			}
-		}
-		return
-	}
-	got := map[string]bool{}
-	for _, q := range rep.Problems {
-		for _, h := range q.Hurts {
-			for _, v := range h.Snapshots() {
-				got[hex.EncodeToString(v[:4])+" "+h.Path] = true
-			}
-		}
-	}
-	if diff := cmp.Diff(unreadable(t, r, s), got); diff != "" {
-		t.Errorf("%s %s: cannot be read (-), is said to be hurt (+):\n%s", d.object, d.what, diff)
-	}
-}
-
-// unreadable reads everything in every snapshot, and returns what cannot be read.
-func unreadable(t *testing.T, r *repo, s store.Store) map[string]bool {
-	t.Helper()
-	reader, err := snapshot.NewReader(s, r.office.Access.Keys, r.office.Index)
+	loc, ok, err := r.office.Index.Lookup(pack.Sum([]byte(content)))
 	must(t, err)
-	out := map[string]bool{}
-	for _, v := range r.office.State().Snapshots(ledger.Workspace{}) {
-		note := func(path string, err error) {
-			if err != nil {
-				out[hex.EncodeToString(v.ID[:4])+" "+path] = true
-			}
-		}
-		_, err := reader.Manifest(ctx, v.ID)
-		note("", err)
-		var walk func(id pack.ID, dir string)
-		walk = func(id pack.ID, dir string) {
-			es, err := reader.Entries(ctx, id)
-			note(dir+"/", err)
-			for i := range es {
-				path := strings.TrimPrefix(dir+"/"+string(es[i].Name), "/")
-				if es[i].Type == snapshot.Dir {
-					walk(es[i].Node, path)
-				} else {
-					note(path, reader.Content(ctx, &es[i], func([]byte) error { return nil }))
-				}
-			}
-		}
-		walk(v.Root, "")
+	if !ok {
+		t.Fatal("no such chunk")
 	}
-	return out
+	return loc.Pack.Name()
 }
 
-// TestCheckNamesEveryFlippedBit flips one bit at a random place of a random object, 500 times.
-func TestCheckNamesEveryFlippedBit(t *testing.T) {
+func TestCheckReadsNoDataUnlessItIsAskedTo(t *testing.T) {
 	r := whole(t)
-	for seed := range uint64(500) {
-		m, d := flip(t, r, seed)
-		rep := r.check(t, m, check.Options{Decrypt: true})
-		if p, ok := problemOf(rep, d.object); !ok || p.Severity != check.Damage {
-			t.Errorf("seed %d: %s %s: %+v", seed, d.object, d.what, rep.Problems)
+	c := storetest.NewCounter(r.store)
+	rep := r.check(t, c, check.Options{})
+	if len(rep.Problems) > 0 || rep.Snapshots != 4 || rep.Packs != len(r.objects["d"])+len(r.objects["t"]) || rep.Entries != uint64(len(r.objects["l"])) {
+		t.Errorf("%+v", rep)
+	}
+	for _, name := range c.Names(storetest.Get) {
+		if strings.HasPrefix(name, "d/") || strings.HasPrefix(name, "i/") {
+			t.Errorf("%s was read", name)
 		}
-		if seed%20 == 0 {
-			named(t, r, rep, m, d)
-		}
+	}
+	if lists := c.Names(storetest.List); len(lists) > 3 {
+		t.Errorf("listings of %q", lists)
 	}
 }
 
-// flip flips one bit, chosen by seed: each kind as often as the others.
-func flip(t *testing.T, r *repo, seed uint64) (*storetest.Memory, damage) {
-	t.Helper()
-	rnd := mathrand.New(mathrand.NewPCG(seed, 1))
-	kinds := slices.Sorted(maps.Keys(r.objects))
-	kind := kinds[rnd.IntN(len(kinds))]
-	name := r.objects[kind][rnd.IntN(len(r.objects[kind]))]
-	m := r.store.Clone()
-	d := damage{kind: kind, object: name}
-	m.Corrupt(name, func(b []byte) []byte {
-		at, bit := rnd.IntN(len(b)), rnd.IntN(8)
-		if seed%3 == 0 { // headers and footers are small
-			at = min(rnd.IntN(120), len(b)-1)
-		}
-		d.what = fmt.Sprintf("bit %d of byte %d of %d", bit, at, len(b))
-		b[at] ^= 1 << bit
-		return b
-	})
-	return m, d
-}
-
-// TestPullOfADamagedRepositoryIsRightOrNothing pulls the newest snapshot onto a device that
-// has the one before, and onto one that has nothing.
-func TestPullOfADamagedRepositoryIsRightOrNothing(t *testing.T) {
+func TestCheckDecryptReadsEachPackInOneRequest(t *testing.T) {
 	r := whole(t)
-	all := damages(t, r)
-	for seed := range uint64(500) {
-		if seed%5 == 0 {
-			_, d := flip(t, r, seed)
-			d.do = func(m *storetest.Memory) {
-				m.Corrupt(d.object, func([]byte) []byte { return flipped(t, r, seed, d.object) })
-			}
-			all = append(all, d)
+	c := storetest.NewCounter(r.store)
+	rep := r.check(t, c, check.Options{Decrypt: true})
+	if rep.Opened != rep.Packs {
+		t.Errorf("%d packs of %d were opened", rep.Opened, rep.Packs)
+	}
+	reads := map[string]int{}
+	for _, name := range c.Names(storetest.Get) {
+		reads[name]++
+	}
+	for name, n := range reads {
+		if most := map[byte]int{'d': 1, 'i': 1, 's': 1, 't': 2}[name[0]]; most > 0 && n > most { // a tree pack also for the walk
+			t.Errorf("%s was read %d times", name, n)
 		}
 	}
-	for i, d := range all {
-		if testing.Short() && i%10 != 0 {
+}
+
+func TestCheckReadDataTakesTheSamePartForTheSameSeed(t *testing.T) {
+	r := whole(t)
+	reads := func(part float64, seed uint64) []string {
+		c := storetest.NewCounter(r.store)
+		r.check(t, c, check.Options{ReadData: part, Seed: seed})
+		var out []string
+		for _, op := range c.Trace() {
+			if op.Kind == storetest.Get && op.N < 0 && strings.ContainsAny(op.Name[:1], "dti") {
+				out = append(out, op.Name)
+			}
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	if all := reads(1, 1); len(all) != len(r.objects["d"])+len(r.objects["t"])+len(r.objects["i"]) {
+		t.Errorf("all are %d objects", len(all))
+	}
+	seen := map[string]bool{}
+	for seed := range uint64(20) {
+		part := reads(0.3, seed)
+		if diff := cmp.Diff(part, reads(0.3, seed)); diff != "" {
+			t.Errorf("seed %d: %s", seed, diff)
+		}
+		for _, name := range part {
+			seen[name] = true
+		}
+	}
+	if len(seen) != len(reads(1, 1)) {
+		t.Errorf("20 parts of 30 %% are %d objects", len(seen))
+	}
+}
+
+// Without reading data, what is missing is found by the listing, and what is damaged in a tree
+// by walking it; both name the paths.
+func TestCheckNamesPathsFromStructureAlone(t *testing.T) {
+	r := whole(t)
+	data := r.packOf(t, noise(100, 3000))
+	want := []string{"0 large/0.bin", "0 large/too/0.bin", "1 large/0.bin", "1 large/too/0.bin", "2 large/0.bin", "2 large/too/0.bin", "3 large/0.bin", "3 large/too/0.bin"}
+	for what, change := range map[string]func([]byte) []byte{
+		"gone":     func([]byte) []byte { return nil },
+		"cut off":  func(b []byte) []byte { return b[:100] },
+		"as small": func(b []byte) []byte { return append(b[:100:100], make([]byte, len(b)-100)...) }, // of the right size
+	} {
+		m := r.store.Clone()
+		m.Corrupt(data, change)
+		rep := r.check(t, m, check.Options{})
+		p, ok := problemOf(rep, data)
+		if what == "as small" {
+			if ok {
+				t.Errorf("%s: %+v", what, p)
+			}
 			continue
 		}
-		m := r.store.Clone()
-		d.do(m)
-		d.head = !bytes.Equal(headOf(m), headOf(r.store))
-		known := again(t, r.home, m)
-		right(t, r, d, "a known device", known, pull(known), r.third)
-		discard(known)
-
-		m = r.store.Clone()
-		d.do(m)
-		var blank *snapshottest.Device
-		var err error
-		if slices.Contains([]string{"satchel", "p", "slot", "ring"}, d.kind) {
-			blank, err = join(outlives{t}, r, m)
-		} else {
-			blank = again(t, r.home, m, "index.db", "state/*/ledger.db")
-			must(t, os.RemoveAll(blank.Root))
-			must(t, os.Mkdir(blank.Root, 0o755))
-			blank.Lineage.Base = pack.ID{}
-		}
-		if err == nil {
-			err = pull(blank)
-		}
-		right(t, r, d, "a new device", blank, err, map[string]string{})
-		if blank != nil {
-			discard(blank)
+		if diff := cmp.Diff(want, r.hurts(p.Hurts)); diff != "" || !rep.Damage() || len(rep.Damaged) != 1 || len(rep.Lost) != 2 {
+			t.Errorf("%s: %+v\n%s", what, rep, diff)
 		}
 	}
-}
-
-// headOf is the bytes of the newest entry of the whole repository, nil if it is gone.
-func headOf(m *storetest.Memory) []byte {
-	b, _ := m.Get(ctx, ledger.Name(shared.office.State().Position()), 0, -1)
-	return b
-}
-
-func flipped(t *testing.T, r *repo, seed uint64, name string) []byte {
-	m, _ := flip(t, r, seed)
-	b, err := m.Get(ctx, name, 0, -1)
+	newest, _ := r.office.State().Snapshot(r.v[3])
+	loc, _, err := r.office.Index.Lookup(newest.Root)
 	must(t, err)
-	return b
+	dir, _, err := r.office.Index.Directory(loc.Pack)
+	must(t, err)
+	tree := loc.Pack.Name()
+	m := r.store.Clone()
+	m.Corrupt(tree, func(b []byte) []byte { b[dir.Frames()[dir.FrameOf(loc.Chunk)].Offset] ^= 1; return b })
+	p, ok := problemOf(r.check(t, m, check.Options{}), tree)
+	if !ok || p.Severity != check.Damage || !slices.Contains(r.hurts(p.Hurts), "3 /") {
+		t.Errorf("%+v hurts %v", p, r.hurts(p.Hurts))
+	}
 }
 
-// right says what is allowed after a pull: all is as the newest snapshot has it, or there was an
-// error that speaks of damage and all is as it was.
-func right(t *testing.T, r *repo, d damage, who string, dev *snapshottest.Device, err error, before map[string]string) {
-	t.Helper()
-	now := map[string]string{}
-	if dev != nil {
-		now = contents(t, dev.Root)
+// A pack of which everything lies elsewhere too is worth a word, and no damage.
+func TestCheckIsLenientWithDamageThatHurtsNothing(t *testing.T) {
+	r := whole(t)
+	before := r.store
+	r.store = before.Clone()
+	r.office.Store, r.office.Access.Log.Store = r.store, r.store
+	data := r.packOf(t, noise(100, 3000))
+	r.dataPack(t, noise(100, 3000), noise(300, 2000))
+	m := r.store.Clone()
+	m.Corrupt(data, func([]byte) []byte { return nil })
+	rep := r.check(t, m, check.Options{Decrypt: true})
+	p, _ := problemOf(rep, data)
+	if rep.Damage() || p.Severity != check.Notice || len(p.Hurts) > 0 || len(rep.Damaged) != 1 || len(rep.Lost) > 0 {
+		t.Errorf("%+v", rep)
 	}
-	want := before
-	if err == nil {
-		want = r.newest
+	m.Corrupt(r.newest100(t, data), func(b []byte) []byte { b[100] ^= 1; return b })
+	rep = r.check(t, m, check.Options{Decrypt: true})
+	if !rep.Damage() || len(rep.Damaged) != 2 || len(rep.Lost) != 1 {
+		t.Errorf("with the other location damaged too: %+v", rep)
 	}
-	if diff := cmp.Diff(brief(want), brief(now)); diff != "" {
-		if d.head && err == nil && cmp.Equal(now, r.third) {
-			return // who has not seen the newest entry cannot know that it was there
+}
+
+// newest100 is the other pack that has the chunk.
+func (r *repo) newest100(t *testing.T, but string) string {
+	locs, err := r.office.Index.Locations(pack.Sum([]byte(noise(100, 3000))))
+	must(t, err)
+	i := slices.IndexFunc(locs, func(l index.Location) bool { return l.Pack.Name() != but })
+	return locs[i].Pack.Name()
+}
+
+func TestCheckNoticesWhatNobodyAskedFor(t *testing.T) {
+	r := whole(t)
+	m := r.store.Clone()
+	session, err := pack.NewSession(5, rand.Reader)
+	must(t, err)
+	left := pack.MakeKey(seal.Data, session, [32]byte{7}).Name()
+	slot := "k/1/" + strings.Repeat("ab", 16)
+	for _, name := range []string{left, "i/" + strings.Repeat("cd", 32), slot, "holiday/photo", "k/1/x", "k/01/ring", "satchel2"} {
+		must(t, m.Put(ctx, name, []byte("?")))
+	}
+	rep := r.check(t, m, check.Options{Decrypt: true})
+	if rep.Damage() || len(rep.Unregistered) != 2 {
+		t.Errorf("%+v", rep)
+	}
+	var got []string
+	for _, p := range rep.Problems {
+		got = append(got, p.Object)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"holiday/photo", "k/01/ring", slot, "k/1/x", "satchel2"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCheckOfALedgerThatShrankOrForked(t *testing.T) {
+	r := whole(t)
+	head := r.office.State().Position()
+	m := r.store.Clone()
+	for n := head; n > head-3; n-- {
+		m.Corrupt(ledger.Name(n), func([]byte) []byte { return nil })
+	}
+	p, ok := problemOf(r.check(t, m, check.Options{}), ledger.Name(head-2))
+	if !ok || p.Severity != check.Damage || !strings.Contains(p.What, "ends at entry") {
+		t.Errorf("shrunk: %+v", p)
+	}
+	// Another device goes on from there.
+	other := fresh(t, outlives{t}, r, m)
+	defer discard(other)
+	must(t, other.Sync())
+	for other.State().Position() <= head {
+		_, err := other.Access.Log.Append(ctx, other.Access.Me, ledger.Register, func(*ledger.State) (any, error) { return ledger.RegisterContent{}, nil })
+		must(t, err)
+	}
+	rep := r.check(t, m, check.Options{})
+	for n := head - 2; n <= head; n++ {
+		if p, ok := problemOf(rep, ledger.Name(n)); !ok || p.Severity != check.Damage || !strings.Contains(p.What, "forked") {
+			t.Errorf("forked at %d: %+v", n, rep.Problems)
 		}
-		t.Errorf("%s %s: %s (%v) has\n%s", d.object, d.what, who, err, diff)
-	}
-	if err == nil {
-		return
-	}
-	speaks := []error{ledger.ErrDamaged, ledger.ErrRollback, pack.ErrDamaged, snapshot.ErrMissing, snapshot.ErrTree, access.ErrDamaged, access.ErrOther}
-	switch {
-	case d.kind == "p":
-		speaks = append(speaks, access.ErrSecret) // a key that is gone, or has another salt, is one that this secret does not open
-	case d.kind == "satchel":
-		speaks = append(speaks, access.ErrNoRepository, ledger.ErrTooNew) // without it there is none; nothing vouches for what it says
-	case d.head || d.kind == "ring":
-		speaks = append(speaks, ledger.ErrTooNew, seal.ErrTooNew, seal.ErrNoKey) // nor for the format and generation of these
-	}
-	if !slices.ContainsFunc(speaks, func(target error) bool { return errors.Is(err, target) }) {
-		t.Errorf("%s %s: %s: %v", d.object, d.what, who, err)
 	}
 }
 
-// brief makes a difference short.
-func brief(m map[string]string) map[string]string {
-	out := map[string]string{}
-	for k, v := range m {
-		out[k] = fmt.Sprintf("%d bytes %x", len(v), pack.Sum([]byte(v)))
+// A device that has just joined, without any copy of its own, sees the same damage.
+func TestCheckOnANewDevice(t *testing.T) {
+	r := whole(t)
+	data := r.packOf(t, noise(101, 3000))
+	m := r.store.Clone()
+	d := fresh(t, outlives{t}, r, m)
+	defer discard(d)
+	for _, name := range []string{r.objects["i"][0], data} {
+		m.Corrupt(name, func([]byte) []byte { return nil })
 	}
-	return out
+	rep, err := check.Run(ctx, check.Options{Log: d.Access.Log, Index: d.Index, Me: d.Access.Me, Decrypt: true})
+	must(t, err)
+	p, ok := problemOf(rep, "") // nobody can tell what was in the pack: its directory lay in the segment
+	want := []string{"1 large/1.bin", "1 large/too/1.bin", "2 large/1.bin", "2 large/too/1.bin", "3 large/1.bin", "3 large/too/1.bin"}
+	if diff := cmp.Diff(want, r.hurts(p.Hurts)); !ok || diff != "" {
+		t.Errorf("%+v\n%s", rep.Problems, diff)
+	}
+	for _, name := range []string{r.objects["i"][0], data} {
+		if p, ok := problemOf(rep, name); !ok || p.Severity != check.Damage {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+func TestNoteRemembersKeysAndDamage(t *testing.T) {
+	r := whole(t)
+	path := filepath.Join(t.TempDir(), "state", "health.json")
+	open := func() *check.Note {
+		n, err := check.OpenNote(path)
+		must(t, err)
+		return n
+	}
+	note := open()
+	if note.Damaged() != nil {
+		t.Error("an empty note has damage")
+	}
+	data := r.packOf(t, noise(100, 3000))
+	m := r.store.Clone()
+	m.Corrupt(data, func(b []byte) []byte { b[100] ^= 1; return b })
+	r.check(t, m, check.Options{Decrypt: true, Note: note})
+	must(t, note.Save())
+	note = open()
+	if k, _ := pack.ParseName(data); len(note.Damaged()) != 1 || !note.Damaged()[k] {
+		t.Errorf("noted %v", note.Damaged())
+	}
+	// It is put right from outside: the next look finds it whole, a look at the structure does not look.
+	r.check(t, r.store, check.Options{Note: note})
+	if len(note.Damaged()) != 1 {
+		t.Error("forgotten without a look")
+	}
+	r.check(t, r.store, check.Options{Decrypt: true, Note: note})
+	if note.Damaged() != nil {
+		t.Errorf("still noted %v", note.Damaged())
+	}
+	// What the ledger does not know is nothing to remember.
+	note.Add(pack.Key{'d'})
+	r.check(t, r.store, check.Options{Note: note})
+	must(t, note.Save())
+	if note = open(); note.Damaged() != nil {
+		t.Errorf("still noted %v", note.Damaged())
+	}
+	m = r.store.Clone()
+	m.Corrupt(r.objects["p"][0], func(b []byte) []byte { b[len(b)-1] ^= 1; return b })
+	if rep := r.check(t, m, check.Options{Note: note}); !rep.Damage() {
+		t.Error("a change of a key is not noticed")
+	}
+	must(t, os.WriteFile(path, []byte("{"), 0o600))
+	if open().Damaged() != nil {
+		t.Error("a torn note has damage")
+	}
+}
+
+// Ten snapshots of one tree cost little more than one.
+func TestCheckReadsSharedNodesOnce(t *testing.T) {
+	r := whole(t)
+	r.store = r.store.Clone()
+	r.office.Store, r.office.Access.Log.Store = r.store, r.store
+	d := r.office
+	for n := range 10 {
+		d.Write("letter.txt", fmt.Sprintf("draft %d", n))
+		d.MustPush()
+	}
+	c := storetest.NewCounter(r.store)
+	rep := r.check(t, c, check.Options{})
+	trees := 0
+	for _, name := range c.Names(storetest.Get) {
+		if name[0] == 't' {
+			trees++
+		}
+	}
+	if live := len(d.State().Packs()) - len(r.objects["d"]); trees > live || rep.Snapshots != 14 {
+		t.Errorf("%d reads of %d tree packs for %d snapshots", trees, live, rep.Snapshots)
+	}
+}
+
+// A push that ends while a check is under way is no damage.
+func TestCheckBesideAPush(t *testing.T) {
+	r := whole(t)
+	m := r.store.Clone()
+	other := fresh(t, outlives{t}, r, m)
+	defer discard(other)
+	mustPull(t, other, r.v[3])
+	f := storetest.NewFaults(m)
+	var mu sync.Mutex
+	n := 0
+	f.Before = func(op storetest.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if op.Kind == storetest.List || op.Name[0] == 'd' {
+			n++
+			other.Write("letter.txt", fmt.Sprintf("draft %d", n))
+			other.MustPush()
+		}
+		return nil
+	}
+	rep := r.check(t, f, check.Options{Decrypt: true})
+	if rep.Damage() || n < 4 {
+		t.Errorf("%d pushes: %+v", n, rep.Problems)
+	}
 }

@@ -62,24 +62,34 @@ var shared struct {
 	*repo
 }
 
-// whole returns the repository that the tests of this package share. They change only clones.
+// whole returns the repository that the tests of this package share, with an office of the
+// test's own. They change only clones of the store.
 func whole(t *testing.T) *repo {
+	t.Helper()
 	shared.once.Do(func() { shared.repo = found(t) })
 	if shared.repo == nil {
 		t.Fatal("the repository could not be made")
 	}
-	return shared.repo
+	r := *shared.repo
+	r.office = again(t, r.office, r.store)
+	t.Cleanup(func() { discard(r.office) })
+	return &r
 }
 
 // outlives is a TB whose folders and devices are there until the process ends.
 type outlives struct{ testing.TB }
 
-var temps []string
+var temps struct {
+	sync.Mutex
+	dirs []string
+}
 
 func (o outlives) TempDir() string {
 	dir, err := os.MkdirTemp(memory, "satchel-check-")
 	must(o.TB, err)
-	temps = append(temps, dir)
+	temps.Lock()
+	defer temps.Unlock()
+	temps.dirs = append(temps.dirs, dir)
 	return dir
 }
 
@@ -97,7 +107,7 @@ func (o outlives) Cleanup(func()) {}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, dir := range temps {
+	for _, dir := range temps.dirs {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
@@ -116,7 +126,7 @@ func found(t *testing.T) *repo {
 	r.push(t, 0)
 	r.others = others(t, r.office)
 	r.push(t, 1)
-	r.entries(t)
+	r.checkpoint(t)
 	r.push(t, 2)
 	r.home = fresh(t, tb, r, r.store)
 	mustPull(t, r.home, r.v[2])
@@ -125,9 +135,12 @@ func found(t *testing.T) *repo {
 	r.newest = contents(t, r.office.Root)
 	r.sort(t)
 	r.note = filepath.Join(tb.TempDir(), "health.json")
-	if rep := r.check(t, r.store, check.Options{Decrypt: true}); len(rep.Problems)+len(rep.Unregistered) > 0 {
+	note, err := check.OpenNote(r.note)
+	must(t, err)
+	if rep := r.check(t, r.store, check.Options{Decrypt: true, Note: note}); len(rep.Problems)+len(rep.Unregistered) > 0 {
 		t.Fatalf("a whole repository has %+v, %v", rep.Problems, rep.Unregistered)
 	}
+	must(t, note.Save())
 	return r
 }
 
@@ -194,13 +207,7 @@ func others(t *testing.T, d *snapshottest.Device) map[string][]byte {
 		out[kind], err = m.Get(ctx, name, 0, -1)
 		must(t, err)
 	}
-	var packs []pack.Entry
-	for _, p := range d.State().Packs() {
-		dir, _, err := d.Index.Directory(p.Key)
-		must(t, err)
-		packs = append(packs, pack.Entry{Key: p.Key, Size: p.Size, Directory: dir.Encoding()})
-	}
-	for kind, payload := range map[seal.Kind][]byte{seal.State: d.State().Payload(), seal.Segment: pack.EncodeSegments(packs)[0]} {
+	for kind, payload := range map[seal.Kind][]byte{seal.State: d.State().Payload(), seal.Segment: pack.EncodeSegments(directories(t, d))[0]} {
 		var err error
 		out[string(kind)], err = d.Access.Keys.SealObject(kind, 0, payload, rand.Reader)
 		must(t, err)
@@ -208,15 +215,29 @@ func others(t *testing.T, d *snapshottest.Device) map[string][]byte {
 	return out
 }
 
-// entries lets enough come for a checkpoint, and makes it.
-func (r *repo) entries(t *testing.T) {
+// checkpoint makes a checkpoint of what is there, long before one is due, so that the ledger
+// is short and hundreds of checks are fast.
+func (r *repo) checkpoint(t *testing.T) {
 	a := r.office.Access
-	for a.Log.State().SinceCheckpoint() < ledger.CheckpointEvery {
-		_, err := a.Log.Append(ctx, a.Me, ledger.Register, func(*ledger.State) (any, error) { return ledger.RegisterContent{}, nil })
-		must(t, err)
-	}
-	must(t, a.Log.Checkpoint(ctx, a.Me))
+	payload, segment := a.Log.State().Payload(), pack.EncodeSegments(directories(t, r.office))
+	object, err := ledger.PutSealed(ctx, r.store, a.Keys, seal.State, payload, rand.Reader)
+	must(t, err)
+	dirs, err := ledger.PutSealed(ctx, r.store, a.Keys, seal.Segment, segment[0], rand.Reader)
+	must(t, err)
+	_, err = a.Log.Append(ctx, a.Me, ledger.Checkpoint, func(s *ledger.State) (any, error) {
+		return ledger.CheckpointContent{Covers: s.Position(), Object: object, Payload: sha256.Sum256(payload), Segments: []ledger.Hash{dirs}}, nil
+	})
+	must(t, err)
 	must(t, r.office.Sync())
+}
+
+func directories(t *testing.T, d *snapshottest.Device) (out []pack.Entry) {
+	for _, p := range d.State().Packs() {
+		dir, _, err := d.Index.Directory(p.Key)
+		must(t, err)
+		out = append(out, pack.Entry{Key: p.Key, Size: p.Size, Directory: dir.Encoding()})
+	}
+	return out
 }
 
 // sort tells the objects apart by kind.
@@ -235,7 +256,7 @@ func (r *repo) sort(t *testing.T) {
 		}
 		r.objects[kind] = append(r.objects[kind], o.Name)
 	}
-	for kind, want := range map[string]int{"satchel": 1, "p": 2, "slot": 4, "ring": 1, "l": 66, "s": 1, "i": 1, "d": 2, "t": 4} {
+	for kind, want := range map[string]int{"satchel": 1, "p": 2, "slot": 4, "ring": 1, "l": 8, "s": 1, "i": 1, "d": 2, "t": 4} {
 		if len(r.objects[kind]) < want {
 			t.Fatalf("%d objects of kind %s", len(r.objects[kind]), kind)
 		}
@@ -255,16 +276,14 @@ func (r *repo) tryCheck(s store.Store, o check.Options) (*check.Report, error) {
 	before := log.Store
 	log.Store = s
 	defer func() { log.Store = before }()
-	note, err := check.OpenNote(r.note)
-	if err != nil {
-		return nil, err
+	if o.Note == nil {
+		var err error
+		if o.Note, err = check.OpenNote(r.note); err != nil {
+			return nil, err
+		}
 	}
-	o.Log, o.Index, o.Me, o.Note, o.Workers = log, r.office.Index, r.office.Access.Me, note, 2
-	rep, err := check.Run(ctx, o)
-	if s == store.Store(r.store) {
-		err = errors.Join(err, note.Save())
-	}
-	return rep, err
+	o.Log, o.Index, o.Me, o.Workers = log, r.office.Index, r.office.Access.Me, 2
+	return check.Run(ctx, o)
 }
 
 // fresh is a device that joins.

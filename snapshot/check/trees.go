@@ -22,6 +22,7 @@ type walker struct {
 	lost   func(pack.ID, index.Location) bool // nil: nothing is known to be lost
 	merge  bool                               // it does not matter which object is to blame
 
+	near  [1 << 16]place     // where chunks lie that were asked for lately, by the first bytes of the id
 	clean map[pack.Key]*bits // nodes below which nothing is wrong
 	lists map[pack.ID]uint64 // bytes of the file parts whose lists are whole
 
@@ -30,6 +31,12 @@ type walker struct {
 	hurts     map[string]map[string][]span // by object, by path
 	what      map[string]string            // objects that the walk found damaged
 	missing   map[pack.ID]bool             // chunks that are in no pack
+}
+
+// place is a chunk that can be had, and where.
+type place struct {
+	id  pack.ID
+	loc index.Location
 }
 
 // Holes lists the paths that cannot be restored because a chunk of theirs is lost, or in no
@@ -76,27 +83,43 @@ func (w *walker) snapshot(ctx context.Context, s ledger.Snapshot) error {
 }
 
 // locate finds a pack that a chunk can be had from. If there is none it notes that this
-// hurts the path.
+// hurts the path. Snapshots that follow each other ask for the same chunks again.
 func (w *walker) locate(id pack.ID, path string) (loc index.Location, ok bool, err error) {
+	near := &w.near[int(id[0])<<8|int(id[1])]
+	if near.id == id {
+		return near.loc, true, nil
+	}
+	if loc, ok, err = w.search(id, path); ok {
+		*near = place{id, loc}
+	}
+	return loc, ok, err
+}
+
+func (w *walker) search(id pack.ID, path string) (loc index.Location, ok bool, err error) {
 	loc, ok, err = w.index.Lookup(id)
 	switch {
-	case err != nil || ok && (w.lost == nil || !w.lost(id, loc)):
-		return loc, ok, err
+	case err != nil:
+		return loc, false, err
+	case ok && (w.lost == nil || !w.lost(id, loc)):
+		return loc, true, nil
 	case !ok:
 		w.missing[id] = true
 		w.hurt("", path)
 		return loc, false, nil
 	}
 	locs, err := w.index.Locations(id)
+	if err != nil {
+		return loc, false, err
+	}
 	for _, l := range locs {
 		if !w.lost(id, l) {
-			return l, true, err
+			return l, true, nil
 		}
 	}
 	for _, l := range locs {
 		w.hurt(l.Pack.Name(), path)
 	}
-	return loc, false, err
+	return loc, false, nil
 }
 
 // hurt notes that an object's damage hurts a path.
