@@ -9,7 +9,7 @@ import (
 )
 
 type catCmd struct {
-	At   string   `placeholder:"TIME" help:"The newest snapshot at or before this time."`
+	At   string   `placeholder:"TIME" help:"The newest snapshot at or before this time, such as yesterday."`
 	Args []string `arg:"" name:"snapshot|path"`
 }
 
@@ -18,6 +18,7 @@ func (catCmd) Help() string {
 
 Example:
   satchel cat .env
+  satchel cat --at "friday 14:00" .env
   satchel cat 3f2a9c01 logs/app.log`
 }
 

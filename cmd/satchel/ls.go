@@ -9,7 +9,7 @@ import (
 )
 
 type lsCmd struct {
-	At       string   `placeholder:"TIME" help:"The newest snapshot at or before this time."`
+	At       string   `placeholder:"TIME" help:"The newest snapshot at or before this time, such as yesterday."`
 	Long     bool     `short:"l" help:"Mode, size and time too."`
 	Problems bool     `help:"List what could not be read when the snapshot was made."`
 	Args     []string `arg:"" optional:"" name:"snapshot|path"`
@@ -20,6 +20,7 @@ func (lsCmd) Help() string {
 
 Example:
   satchel ls -l
+  satchel ls --at yesterday data
   satchel ls 3f2a9c01 data`
 }
 

@@ -193,7 +193,8 @@ func (s *session) pulled(verb string, v ledger.Snapshot, plan *restore.Plan, p *
 			"fetched": p.Stored.Load(), "problems": v.Problems, "requests": s.store.requests(), "seconds": took.Seconds()})
 		return
 	}
-	a.say("%s snapshot %x of %s (%s, %s) from %s", verb, v.ID[:4], quoted(s.workspaceName()), s.deviceName(v), moment(v.Time), s.at)
+	a.say("%s snapshot %x of %s (%s, %s, %s) from %s", verb, v.ID[:4], quoted(s.workspaceName()), quoted(s.deviceName(v)), moment(v.Time),
+		ago(a.now().Sub(time.Unix(0, v.Time))), s.at)
 	a.say("%s written, %s removed, %s already right · %s restored, %s fetched in %s · %s", count(plan.Writes, "file"), thousands(int64(plan.Removes)),
 		thousands(int64(plan.Right)), size(plan.Bytes), size(p.Stored.Load()), count(s.store.requests(), "request"), seconds(took))
 	if v.Problems > 0 {

@@ -14,20 +14,23 @@ import (
 )
 
 type restoreCmd struct {
-	At    string   `placeholder:"TIME" help:"The newest snapshot at or before this time, such as 2026-11-20T17:00:00Z."`
+	At    string   `placeholder:"TIME" help:"The newest snapshot at or before this time, such as yesterday or 2026-11-20 17:30."`
 	To    string   `placeholder:"DIR" help:"Write into DIR instead of in place."`
 	Force bool     `short:"f" help:"Overwrite local changes."`
-	Args  []string `arg:"" optional:"" name:"snapshot|path" help:"latest or at least 8 digits of a snapshot's id, then paths; -- before paths that look like one."`
+	Args  []string `arg:"" optional:"" name:"snapshot|path" help:"latest, @1 for the one before it, or at least 8 digits of a snapshot's id; then paths; -- before paths that look like one."`
 }
 
 func (restoreCmd) Help() string {
 	return `Puts files back as a snapshot has them: all, or the paths given. In place it overwrites nothing that
 was changed since the last push or pull, and removes nothing.
 
+A time is that of this computer: yesterday (its last snapshot), friday 14:00, 2026-11-20 17:30, 3h, 2 days ago. The
+newest snapshot that is not younger is taken, and named.
+
 Example:
-  satchel restore data/patients.db
+  satchel restore data/patients.db --at yesterday
   satchel restore 3f2a9c01 data --to ~/old
-  satchel restore --at 2026-11-20T17:00:00Z data/patients.db --to ~/yesterday`
+  satchel restore --at "friday 14:00" --to ~/friday`
 }
 
 func (c restoreCmd) Run(a *app) error {

@@ -36,9 +36,32 @@ func TestMain(m *testing.M) {
 
 // satchel is the program, with passphrases that cost less.
 func satchel(set ...func(*app)) {
-	set = append(set, func(a *app) { a.scrypt = 10 })
+	set = append(set, func(a *app) { a.scrypt = 10 }, clock)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, set...))
 }
+
+// clock stops this computer's clock and the store's at $NOW, if it is set.
+func clock(a *app) {
+	now, err := time.Parse(time.RFC3339, a.getenv("NOW"))
+	if err != nil {
+		return
+	}
+	a.now = now.Local
+	wrap := a.wrap
+	a.wrap = func(s store.Store) store.Store {
+		if wrap != nil {
+			s = wrap(s)
+		}
+		return &stopped{s, now}
+	}
+}
+
+type stopped struct {
+	store.Store
+	now time.Time
+}
+
+func (s *stopped) Now() time.Time { return s.now }
 
 // dies ends the process without a word at the first Put of a name that begins with DIES_AT:
 // before it if DIES is "before", else when the object is in the store.

@@ -6,14 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"satchel/restore"
 	"satchel/snapshot"
+	"satchel/snapshot/when"
 	"satchel/snapshot/workspace"
 	"satchel/store/ledger"
-	"satchel/store/pack"
 )
 
 // ambiguous: the folder could be any of several workspaces, or none.
@@ -79,19 +81,18 @@ type selection struct {
 // choose understands [SNAPSHOT] [PATH…], as restore, ls and cat take them. What stands behind
 // -- is a path, and so is everything where a time names the snapshot.
 func (s *session) choose(args []string, at string) (sel selection, err error) {
-	w := s.lineage.Workspace
 	found := false
 	switch words := len(args) - s.a.forced; {
 	case at != "":
 		found = true
-		sel.snapshot, err = s.snapshotAt(w, at)
+		sel.snapshot, err = s.snapshotAt(at)
 	case words > 0:
 		if sel.snapshot, found, err = s.byName(args[0]); found {
 			args = args[1:]
 		}
 	}
 	if err == nil && !found {
-		if sel.snapshot, found = snapshot.Newest(s.state(), w); !found {
+		if sel.snapshot, found = snapshot.Newest(s.state(), s.lineage.Workspace); !found {
 			err = noSnapshot(s.workspaceName())
 		}
 	}
@@ -155,7 +156,8 @@ func take(rules *workspace.Rules, paths []string, matched map[string]bool) func(
 	}
 }
 
-// byName finds the snapshot that a word names: latest, or a unique prefix of an id.
+// byName finds the snapshot that a word names: latest, @N for the one N before it, or a unique
+// prefix of an id.
 func (s *session) byName(word string) (ledger.Snapshot, bool, error) {
 	if word == "latest" {
 		v, ok := snapshot.Newest(s.state(), s.lineage.Workspace)
@@ -163,6 +165,10 @@ func (s *session) byName(word string) (ledger.Snapshot, bool, error) {
 			return v, false, noSnapshot(s.workspaceName())
 		}
 		return v, true, nil
+	}
+	if n, ok := stepsBack(word); ok {
+		v, err := s.before(n)
+		return v, err == nil, err
 	}
 	if !looksLikeID(word) {
 		return ledger.Snapshot{}, false, nil
@@ -182,22 +188,64 @@ func (s *session) byName(word string) (ledger.Snapshot, bool, error) {
 	return found[0], true, nil
 }
 
-// snapshotAt is the newest snapshot that is not younger than a moment.
-func (s *session) snapshotAt(w ledger.Workspace, at string) (ledger.Snapshot, error) {
-	t, err := time.Parse(time.RFC3339, at)
-	if err != nil {
-		return ledger.Snapshot{}, usageError{fmt.Errorf("--at %q: give a time such as 2026-11-20T17:00:00Z (RFC 3339)", at)}
+// stepsBack understands @N.
+func stepsBack(word string) (int, bool) {
+	digits, ok := strings.CutPrefix(word, "@")
+	n, err := strconv.ParseUint(digits, 10, 31)
+	return int(n), ok && err == nil
+}
+
+// before is the snapshot that n others of this workspace have followed.
+func (s *session) before(n int) (ledger.Snapshot, error) {
+	all := s.ofWorkspace()
+	if n >= len(all) {
+		return ledger.Snapshot{}, fmt.Errorf("%w: @%d goes back too far, there are %s", noSnapshot(s.workspaceName()), n, count(len(all), "snapshot"))
 	}
-	var best ledger.Snapshot
-	for _, v := range s.state().Snapshots(w) {
-		if !time.Unix(0, v.Time).After(t) && v.Flags&ledger.FlagSafety == 0 {
-			best = v
+	return all[len(all)-1-n], nil
+}
+
+// ofWorkspace lists this workspace's snapshots, oldest first, without the safety snapshots.
+func (s *session) ofWorkspace() []ledger.Snapshot {
+	return slices.DeleteFunc(slices.Clone(s.state().Snapshots(s.lineage.Workspace)), func(v ledger.Snapshot) bool { return v.Flags&ledger.FlagSafety != 0 })
+}
+
+// snapshotAt is the newest snapshot that is not younger than a moment, said in words.
+func (s *session) snapshotAt(phrase string) (ledger.Snapshot, error) {
+	t, err := when.Parse(phrase, s.a.now())
+	if err != nil {
+		return ledger.Snapshot{}, usageError{fmt.Errorf("--at %w", err)}
+	}
+	all := s.ofWorkspace()
+	for _, v := range slices.Backward(all) {
+		if !time.Unix(0, v.Time).After(t) {
+			return v, nil
 		}
 	}
-	if best.ID == (pack.ID{}) {
-		return best, fmt.Errorf("%w at or before %s", noSnapshot(s.workspaceName()), t.Local().Format("2006-01-02 15:04:05"))
+	err = fmt.Errorf("%w at or before %s", noSnapshot(s.workspaceName()), t.Local().Format("2006-01-02 15:04:05"))
+	if len(all) > 0 {
+		err = fmt.Errorf("%w; the oldest is %s", err, s.described(all[0]))
 	}
-	return best, nil
+	return ledger.Snapshot{}, err
+}
+
+// described says which snapshot, by which device, when and how long ago.
+func (s *session) described(v ledger.Snapshot) string {
+	return fmt.Sprintf("%x (%s, %s, %s)", v.ID[:4], quoted(s.deviceName(v)), moment(v.Time), ago(s.a.now().Sub(time.Unix(0, v.Time))))
+}
+
+// sayTaken says which snapshot a time stands for.
+func (s *session) sayTaken(v ledger.Snapshot) {
+	if s.a.JSON {
+		s.a.json("taken", s.snapshotFields(v))
+		return
+	}
+	s.a.note("Snapshot %s", s.described(v))
+}
+
+// snapshotFields is what a JSON line says of a snapshot.
+func (s *session) snapshotFields(v ledger.Snapshot) map[string]any {
+	return map[string]any{"snapshot": hex.EncodeToString(v.ID[:]), "time": stamp(v.Time), "device": s.deviceName(v),
+		"age_seconds": int64(s.a.now().Sub(time.Unix(0, v.Time)).Seconds())}
 }
 
 // belowRoot turns a path as typed into one below the workspace's root, slash separated.
@@ -232,6 +280,20 @@ func (s *session) rulesOf(v ledger.Snapshot) (*workspace.Rules, *snapshot.Manife
 
 // withSelection opens the repository for a command that only reads it.
 func (a *app) withSelection(args []string, at string, f func(*session, selection) error) error {
+	return a.reading(func(s *session) error {
+		sel, err := s.choose(args, at)
+		if err != nil {
+			return err
+		}
+		if at != "" && !(a.JSON && a.command == "cat") { // whose output is the file alone
+			s.sayTaken(sel.snapshot)
+		}
+		return s.retry(a.ctx, func(context.Context) error { return f(s, sel) })
+	})
+}
+
+// reading opens the repository for a command that only reads this workspace's snapshots.
+func (a *app) reading(f func(*session) error) error {
 	s, err := a.open("", false)
 	if err != nil {
 		return err
@@ -240,9 +302,5 @@ func (a *app) withSelection(args []string, at string, f func(*session, selection
 	if err := s.theOnly(); err != nil {
 		return err
 	}
-	sel, err := s.choose(args, at)
-	if err != nil {
-		return err
-	}
-	return s.retry(a.ctx, func(context.Context) error { return f(s, sel) })
+	return f(s)
 }
