@@ -69,22 +69,23 @@ func (r *Reader) Find(ctx context.Context, root pack.ID, remote string) (*Entry,
 	return e, nil
 }
 
-// Change is one path that differs between two trees, or between a tree and the files.
-type Change struct {
-	Remote string
-	Old    *Entry // nil: it is new
-	New    *Entry // nil: it is gone
-}
-
 // Diff calls f with each file, link and so on that differs between two root nodes, by path.
 // Subtrees that are the same are not read; a directory itself is no change.
 func (r *Reader) Diff(ctx context.Context, a, b pack.ID, f func(Change) error) error {
-	return r.diff(ctx, a, b, "", f)
+	return r.DiffIn(ctx, a, b, func(string) bool { return true }, f)
 }
 
-func (r *Reader) diff(ctx context.Context, a, b pack.ID, dir string, f func(Change) error) error {
-	if a == b {
+// DiffIn is Diff for the directories that in takes, by their remote paths; "" is the root.
+func (r *Reader) DiffIn(ctx context.Context, a, b pack.ID, in func(dir string) bool, f func(Change) error) error {
+	return r.diff(ctx, a, b, "", in, f)
+}
+
+func (r *Reader) diff(ctx context.Context, a, b pack.ID, dir string, in func(string) bool, f func(Change) error) error {
+	if a == b || !in(dir) {
 		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
 	}
 	var as, bs []Entry
 	var err error
@@ -114,14 +115,14 @@ func (r *Reader) diff(ctx context.Context, a, b pack.ID, dir string, f func(Chan
 		if order >= 0 {
 			now, bs = &bs[0], bs[1:]
 		}
-		if err := r.diffEntry(ctx, old, now, dir, f); err != nil {
+		if err := r.diffEntry(ctx, old, now, dir, in, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Reader) diffEntry(ctx context.Context, old, now *Entry, dir string, f func(Change) error) error {
+func (r *Reader) diffEntry(ctx context.Context, old, now *Entry, dir string, in func(string) bool, f func(Change) error) error {
 	var below [2]pack.ID
 	c := Change{Old: old, New: now}
 	for i, e := range []*Entry{old, now} {
@@ -147,7 +148,7 @@ func (r *Reader) diffEntry(ctx context.Context, old, now *Entry, dir string, f f
 			return err
 		}
 	}
-	return r.diff(ctx, below[0], below[1], c.Remote, f)
+	return r.diff(ctx, below[0], below[1], c.Remote, in, f)
 }
 
 // Content calls f with the bytes of a file, chunk by chunk; f must not keep them.

@@ -36,6 +36,7 @@ type cli struct {
 	Init    initCmd    `cmd:"" group:"other" help:"Make a repository, and a manifest for this folder."`
 	Ls      lsCmd      `cmd:"" group:"other" help:"List the files of a snapshot."`
 	Cat     catCmd     `cmd:"" group:"other" help:"Print a file of a snapshot."`
+	Diff    diffCmd    `cmd:"" group:"other" help:"What differs between two snapshots, or a snapshot and the files here."`
 	Login   loginCmd   `cmd:"" group:"other" help:"Sign in to Azure, once per computer."`
 	Check   checkCmd   `cmd:"" group:"other" help:"Prove that the repository is whole, or say what is not."`
 	Repair  repairCmd  `cmd:"" group:"other" help:"Mend what check found, as far as that can be done."`

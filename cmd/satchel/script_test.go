@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 	"github.com/rogpeppe/go-internal/testscript"
+	_ "modernc.org/sqlite" // the driver of databases that stories make
 
 	"satchel/store"
 	"satchel/store/storetest/azurite"
@@ -162,6 +164,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"put":      cmdPut,
 	"random":   cmdRandom,
 	"sqlite":   cmdSQLite,
+	"table":    cmdTable,
 	"flip":     cmdFlip,
 	"same":     cmdSame,
 	"json":     cmdJSON,
@@ -237,6 +240,27 @@ func cmdSQLite(ts *testscript.TestScript, neg bool, args []string) {
 	page[31] = 1                                                      // pages
 	copy(page[200:], args[1])
 	write(ts, args[0], page)
+}
+
+// table FILE NAME ROWS: the database has this table with so many rows; without ROWS it has none of
+// that name.
+func cmdTable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: table FILE NAME [ROWS]")
+	}
+	path := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+	db, err := sql.Open("sqlite", path)
+	ts.Check(err)
+	defer db.Close()
+	statements := []string{"DROP TABLE IF EXISTS " + args[1]}
+	if len(args) == 3 {
+		statements = append(statements, "CREATE TABLE "+args[1]+" (n)", "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c LIMIT "+args[2]+") INSERT INTO "+args[1]+" SELECT n FROM c")
+	}
+	for _, s := range statements {
+		_, err := db.Exec(s)
+		ts.Check(err)
+	}
 }
 
 func write(ts *testscript.TestScript, name string, b []byte) {

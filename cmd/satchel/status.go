@@ -95,10 +95,8 @@ func (s *session) compare(ctx context.Context) (*report, error) {
 	r := &report{}
 	base, _ := s.state().Snapshot(s.lineage.Base)
 	r.newest, r.has = snapshot.Newest(s.state(), s.lineage.Workspace)
-	p := &snapshot.Push{Store: s.store, Keys: s.access.Keys, Keyring: s.access.Keyring, Log: s.access.Log, Index: s.index, Me: s.access.Me,
-		Lineage: s.lineage, Rules: s.rules, Rand: s.a.rand, Now: s.a.now, Sleep: s.a.sleep}
 	var err error
-	if r.mine, err = p.Compare(ctx, base); err != nil {
+	if r.mine, err = s.comparer().Compare(ctx, base); err != nil {
 		return nil, err
 	}
 	if r.has && r.newest.ID != base.ID {
@@ -108,6 +106,12 @@ func (s *session) compare(ctx context.Context) (*report, error) {
 		})
 	}
 	return r, err
+}
+
+// comparer is what compares the files here with a snapshot.
+func (s *session) comparer() *snapshot.Push {
+	return &snapshot.Push{Store: s.store, Keys: s.access.Keys, Keyring: s.access.Keyring, Log: s.access.Log, Index: s.index, Me: s.access.Me,
+		Lineage: s.lineage, Rules: s.rules, Rand: s.a.rand, Now: s.a.now, Sleep: s.a.sleep}
 }
 
 // sign is + for what is only here, - for what is only there, ~ for what differs.
