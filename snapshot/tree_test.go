@@ -150,6 +150,10 @@ func FuzzParseNode(f *testing.F) {
 	f.Add(canon.Marshal(node{}))
 	f.Add(canon.Marshal(node{Entries: []Entry{file("a", 1, 2), {Name: []byte("d"), Type: Dir, Node: pack.ID{1}}}}))
 	f.Add(canon.Marshal(node{Parts: []pack.ID{{1}, {2}}}))
+	f.Add(canon.Marshal(node{Entries: everything()}))
+	for _, e := range everything() {
+		f.Add(canon.Marshal(node{Entries: []Entry{e}}))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		es, parts, err := parseNode(b)
 		if err != nil {

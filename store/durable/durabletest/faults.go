@@ -118,8 +118,13 @@ func (f *Faults) OpenFile(name string, flag int, perm fs.FileMode) (file durable
 		}
 		return f.r.OpenFile(name, flag, perm)
 	}
+	return f.opened(name, func() (durable.File, error) { return f.r.OpenFile(name, flag, perm) })
+}
+
+// opened makes a call that opens a file for writing.
+func (f *Faults) opened(name string, open func() (durable.File, error)) (file durable.File, err error) {
 	err = f.do("open "+name, func() error {
-		file, err = f.r.OpenFile(name, flag, perm)
+		file, err = open()
 		return err
 	})
 	if err != nil {
@@ -163,6 +168,49 @@ func (f *Faults) Chtimes(name string, atime, mtime time.Time) error {
 	return f.do("chtimes "+name, func() error { return f.r.Chtimes(name, atime, mtime) })
 }
 
+func (f *Faults) Link(from, to string) error {
+	return f.do("link "+from+" "+to, func() error { return f.r.Link(from, to) })
+}
+
+func (f *Faults) Mknod(name string, kind fs.FileMode, device uint64) error {
+	return f.do("mknod "+name, func() error { return f.r.Mknod(name, kind, device) })
+}
+
+func (f *Faults) Lchown(name string, uid, gid int) error {
+	return f.do("lchown "+name, func() error { return f.r.Lchown(name, uid, gid) })
+}
+
+func (f *Faults) Lchtimes(name string, mtime time.Time) error {
+	return f.do("lchtimes "+name, func() error { return f.r.Lchtimes(name, mtime) })
+}
+
+func (f *Faults) SetBirth(name string, birth time.Time) error {
+	return f.do("setbirth "+name, func() error { return f.r.SetBirth(name, birth) })
+}
+
+func (f *Faults) SetFlags(name string, flags durable.Flags) error {
+	return f.do("setflags "+name, func() error { return f.r.SetFlags(name, flags) })
+}
+
+func (f *Faults) SetXattr(name, attr string, value []byte) error {
+	return f.do("setxattr "+name+" "+attr, func() error { return f.r.SetXattr(name, attr, value) })
+}
+
+func (f *Faults) RemoveXattr(name, attr string) error {
+	return f.do("removexattr "+name+" "+attr, func() error { return f.r.RemoveXattr(name, attr) })
+}
+
+// OpenStream implements durable.Root. Opening to read is no change.
+func (f *Faults) OpenStream(name, stream string, write bool) (file durable.File, err error) {
+	if !write {
+		if err := f.look(); err != nil {
+			return nil, err
+		}
+		return f.r.OpenStream(name, stream, write)
+	}
+	return f.opened(name+":"+stream, func() (durable.File, error) { return f.r.OpenStream(name, stream, write) })
+}
+
 func (f *Faults) SyncDir(name string) error {
 	return f.do("syncdir "+name, func() error { return f.r.SyncDir(name) })
 }
@@ -189,6 +237,13 @@ func (f *Faults) Readlink(name string) (string, error) {
 	return f.r.Readlink(name)
 }
 
+func (f *Faults) Xattrs(name string, keep func(attr string) bool) ([]durable.Xattr, error) {
+	if err := f.look(); err != nil {
+		return nil, err
+	}
+	return f.r.Xattrs(name, keep)
+}
+
 func (f *Faults) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err := f.look(); err != nil {
 		return nil, err
@@ -213,6 +268,10 @@ func (w *faultyFile) Write(b []byte) (n int, err error) {
 func (w *faultyFile) WriteAt(b []byte, off int64) (n int, err error) {
 	err = w.f.do("writeat "+w.name, func() error { n, err = w.File.WriteAt(b, off); return err })
 	return n, err
+}
+
+func (w *faultyFile) Truncate(size int64) error {
+	return w.f.do("truncate "+w.name, func() error { return w.File.Truncate(size) })
 }
 
 func (w *faultyFile) Sync() error { return w.f.do("sync "+w.name, w.File.Sync) }

@@ -654,7 +654,7 @@ ENTRY = {1: ("name", "y"), 2: ("type", "u"), 3: ("mode", "u"), 4: ("size", "u"),
          12: ("uid", "u"), 13: ("gid", "u"), 14: ("link", "u"), 15: ("xattrs", [("y", "y")]),
          16: ("holes", [("u", "u")]), 17: ("device", "u"), 18: ("flags", "u"), 19: ("btime", "i"),
          21: ("marks", "u")}
-ENTRY[20] = ("streams", [("y", {k: v for k, v in ENTRY.items() if k not in (1, 20)})])
+ENTRY[20] = ("streams", [("y", {k: ENTRY[k] for k in (4, 6, 7)})])
 MANIFEST = {1: ("workspace", 16), 2: ("name", "t"), 3: ("device", 16), 4: ("devicename", "t"), 5: ("parents", IDS),
             6: ("root", 32), 7: ("started", "i"), 8: ("read", "i"), 9: ("files", "u"), 10: ("bytes", "u"),
             11: ("git", {1: ("commit", "t"), 2: ("branch", "t"), 3: ("dirty", "b"), 4: ("remote", "t")}),
@@ -685,7 +685,32 @@ def entries(repo, id, what):
         need((e["type"] == DIR) == any(e["node"]), at, "a node without a directory, or the other way round")
         need((e["type"] == LINK) == (len(e["target"]) > 0), at, "a target without a symlink, or the other way round")
         need(len(e["target"]) <= 4096 and 0 not in e["target"], at, "no possible target")
+        properties(e, at)
     return out
+
+
+def properties(e, at):
+    """What an entry says of a file beside its bytes keeps its limits."""
+    def ascending(names):
+        return all(a < b for a, b in zip(names, names[1:]))
+    need(len(e["owner"].encode()) <= 256 and len(e["group"].encode()) <= 256 and e["uid"] < 1 << 32 > e["gid"], at, "owner")
+    need(e["type"] == FILE or not (e["link"] or e["holes"] or e["streams"]), at, "what only files have")
+    need(not e["device"] or TYPES[e["type"]] in ("chardev", "blockdev"), at, "a number of a device")
+    need(e["flags"] < 128, at, "flags")
+    xattrs = e["xattrs"]
+    need(len(xattrs) <= 256 and ascending([n for n, _ in xattrs]), at, "extended attributes")
+    need(all(1 <= len(n) <= 255 and 0 not in n and len(v) <= 64 << 10 for n, v in xattrs), at, "extended attributes")
+    need(sum(len(n) + len(v) for n, v in xattrs) <= MiB, at, "extended attributes")
+    need(len(e["holes"]) <= 8192, at, "holes")
+    end = -1
+    for offset, length in e["holes"]:
+        need(offset > end and length > 0 and offset + length <= e["size"], at, "holes")
+        end = offset + length
+    need(len(e["streams"]) <= 64 and ascending([n for n, _ in e["streams"]]), at, "streams")
+    for n, s in e["streams"]:
+        need(n.decode("utf-8", "ignore").encode() == n and 1 <= len(n) <= 1024 and not set(n) & set(b"/\\:\0"), at, "a stream's name")
+        need(s["depth"] <= 3 and len(s["ids"]) % 32 == 0, at, "a stream's content")
+        need((s["size"] > 0) == (len(s["ids"]) > 0) and (s["ids"] or not s["depth"]), at, "a stream's content")
 
 
 def walk(repo, id, path=b"", level=1):
