@@ -1,14 +1,8 @@
 package snapshot
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
-	"io/fs"
-	"strings"
-
-	"satchel/store/pack"
 )
 
 // Change is one path that differs between two trees, or between a tree and the files.
@@ -29,6 +23,17 @@ const (
 	Retyped  Letter = 'T' // a file became a link, and the like
 	Touched  Letter = '~' // the same bytes: mode, time or a mark is another
 )
+
+// Differs reports whether there is anything to tell: the time of a link or directory alone is nothing.
+func (c Change) Differs() bool {
+	switch {
+	case c.Old == nil || c.New == nil:
+		return c.Old != c.New
+	case c.Old.Type == Dir && c.New.Type == Dir:
+		return c.Old.Node != c.New.Node || c.Old.Mode != c.New.Mode
+	}
+	return !c.Old.same(c.New)
+}
 
 // Letter is what became of the path.
 func (c Change) Letter() Letter {
@@ -70,51 +75,4 @@ func Renamed(cs []Change) map[string]string {
 func (e *Entry) sum() [sha256.Size]byte {
 	b := binary.BigEndian.AppendUint64(nil, e.Size)
 	return sha256.Sum256(append(append(b, e.Depth), e.IDs...))
-}
-
-// A Track finds one path in many snapshots. What they have in common it reads once. It is for
-// one goroutine.
-type Track struct {
-	r     *Reader
-	names []string
-	seen  map[trackKey]*Entry
-}
-
-type trackKey struct {
-	node  pack.ID
-	level int
-}
-
-// Track returns a Track of a remote path; "" is the root.
-func (r *Reader) Track(remote string) *Track {
-	return &Track{r, strings.FieldsFunc(remote, func(c rune) bool { return c == '/' }), map[trackKey]*Entry{}}
-}
-
-// In returns the path's entry below a root node, nil if it is not there. It is not to be changed.
-func (t *Track) In(ctx context.Context, root pack.ID) (*Entry, error) {
-	return t.below(ctx, &Entry{Type: Dir, Node: root}, 0)
-}
-
-func (t *Track) below(ctx context.Context, e *Entry, level int) (*Entry, error) {
-	if level == len(t.names) {
-		return e, nil
-	}
-	if e.Type != Dir {
-		return nil, nil
-	}
-	key := trackKey{e.Node, level}
-	if found, ok := t.seen[key]; ok {
-		return found, nil
-	}
-	found, err := t.r.Find(ctx, e.Node, t.names[level])
-	if errors.Is(err, fs.ErrNotExist) {
-		found, err = nil, nil
-	}
-	if found != nil {
-		found, err = t.below(ctx, found, level+1)
-	}
-	if err == nil {
-		t.seen[key] = found
-	}
-	return found, err
 }

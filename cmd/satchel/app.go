@@ -25,6 +25,7 @@ type app struct {
 	*globals
 	command string // its name, for hints
 	forced  int    // how many arguments stood behind --: paths in any case
+	raw     bool   // what is written out is bytes of files, and no lines of ours
 	at      located
 	ctx     context.Context
 	in      *os.File

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"satchel/snapshot"
@@ -23,32 +24,57 @@ Example:
 }
 
 func (c catCmd) Run(a *app) error {
+	out := &firstTry{Writer: a.out}
+	a.raw = true
 	return a.withSelection(c.Args, c.At, func(s *session, sel selection) error {
-		if len(sel.paths) == 0 {
-			return usageError{errors.New("cat: name a file")}
-		}
-		rules, _, err := s.rulesOf(sel.snapshot)
-		if err != nil {
-			return err
-		}
-		for _, p := range sel.paths {
-			remote, ok := rules.Remote(p)
-			if !ok {
-				remote = p
-			}
-			e, err := s.reader.Find(a.ctx, sel.snapshot.Root, remote)
-			if errors.Is(err, fs.ErrNotExist) {
-				return selection{sel.snapshot, []string{p}}.unmatched(nil)
-			} else if err != nil {
-				return fmt.Errorf("%s: %w", quoted(p), err)
-			}
-			if e.Type != snapshot.File {
-				return fmt.Errorf("%s is no file in snapshot %x", quoted(p), sel.snapshot.ID[:4])
-			}
-			if err := s.reader.Content(a.ctx, e, func(b []byte) error { _, err := a.out.Write(b); return err }); err != nil {
-				return fmt.Errorf("%s: %w", quoted(p), err)
-			}
-		}
-		return nil
+		return out.run(func() error { return c.cat(s, sel, out) })
 	})
+}
+
+func (catCmd) cat(s *session, sel selection, w io.Writer) error {
+	if len(sel.paths) == 0 {
+		return usageError{errors.New("cat: name a file")}
+	}
+	rules, _, err := s.rulesOf(sel.snapshot)
+	if err != nil {
+		return err
+	}
+	for _, p := range sel.paths {
+		remote, ok := rules.Remote(p)
+		if !ok {
+			remote = p
+		}
+		e, err := s.reader.Find(s.a.ctx, sel.snapshot.Root, remote)
+		if errors.Is(err, fs.ErrNotExist) {
+			return selection{sel.snapshot, []string{p}}.unmatched(nil)
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", quoted(p), err)
+		}
+		if e.Type != snapshot.File {
+			return fmt.Errorf("%s is no file in snapshot %x", quoted(p), sel.snapshot.ID[:4])
+		}
+		if err := s.reader.Content(s.a.ctx, e, func(b []byte) error { _, err := w.Write(b); return err }); err != nil {
+			return fmt.Errorf("%s: %w", quoted(p), err)
+		}
+	}
+	return nil
+}
+
+// firstTry is an output that cannot be taken back: what has begun to write is not run again.
+type firstTry struct {
+	io.Writer
+	begun bool
+	err   error
+}
+
+func (f *firstTry) Write(b []byte) (int, error) {
+	f.begun = true
+	return f.Writer.Write(b)
+}
+
+func (f *firstTry) run(write func() error) error {
+	if !f.begun {
+		f.err = write()
+	}
+	return f.err
 }

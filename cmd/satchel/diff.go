@@ -247,12 +247,6 @@ func (d *differ) unmatched(ctx context.Context) error {
 }
 
 func (d *differ) has(ctx context.Context, local string) (bool, error) {
-	remote, ok := d.rules.Remote(local)
-	if !ok {
-		if remote, ok = d.rules.Remote(local + "/"); !ok {
-			remote = local
-		}
-	}
 	for _, v := range []side{d.a, d.b} {
 		if v.here {
 			if has(d.s.root, filepath.FromSlash(local)) {
@@ -260,10 +254,12 @@ func (d *differ) has(ctx context.Context, local string) (bool, error) {
 			}
 			continue
 		}
-		if _, err := d.s.reader.Find(ctx, v.snapshot.Root, remote); err == nil {
-			return true, nil
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return false, err
+		for _, remote := range remotes(d.rules, local) {
+			if _, err := d.s.reader.Find(ctx, v.snapshot.Root, remote); err == nil {
+				return true, nil
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return false, err
+			}
 		}
 	}
 	return false, nil

@@ -37,6 +37,9 @@ type cli struct {
 	Ls      lsCmd      `cmd:"" group:"other" help:"List the files of a snapshot."`
 	Cat     catCmd     `cmd:"" group:"other" help:"Print a file of a snapshot."`
 	Diff    diffCmd    `cmd:"" group:"other" help:"What differs between two snapshots, or a snapshot and the files here."`
+	History historyCmd `cmd:"" group:"other" help:"The versions of a file or folder."`
+	Find    findCmd    `cmd:"" group:"other" help:"Which snapshots have paths that match."`
+	Dump    dumpCmd    `cmd:"" group:"other" help:"Write a snapshot as a tar archive."`
 	Login   loginCmd   `cmd:"" group:"other" help:"Sign in to Azure, once per computer."`
 	Check   checkCmd   `cmd:"" group:"other" help:"Prove that the repository is whole, or say what is not."`
 	Repair  repairCmd  `cmd:"" group:"other" help:"Mend what check found, as far as that can be done."`

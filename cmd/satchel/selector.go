@@ -285,7 +285,7 @@ func (a *app) withSelection(args []string, at string, f func(*session, selection
 		if err != nil {
 			return err
 		}
-		if at != "" && !(a.JSON && a.command == "cat") { // whose output is the file alone
+		if at != "" && !(a.JSON && a.raw) {
 			s.sayTaken(sel.snapshot)
 		}
 		return s.retry(a.ctx, func(context.Context) error { return f(s, sel) })

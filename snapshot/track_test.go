@@ -139,3 +139,33 @@ func TestTrackFollowsAPath(t *testing.T) {
 		t.Errorf("the root: %+v, %v", e, err)
 	}
 }
+
+// What snapshots share is searched once: of a second snapshot only the folders that changed are read.
+func TestSearchReadsEachFolderOnce(t *testing.T) {
+	d := snapshottest.Found(t, storetest.NewMemory())
+	d.Write("a/deep/f.csv", "1")
+	d.Write("b/g.csv", "1")
+	d.Write("b/g.txt", "1")
+	first := d.MustPush()
+	d.Write("b/h.csv", "1")
+	second := d.MustPush()
+	read := map[string]int{}
+	search := d.Reader.Search(func(dir string) bool { read[dir]++; return dir != "c" },
+		func(remote string, e *snapshot.Entry) bool { return strings.HasSuffix(remote, ".csv") })
+	var got [][]string
+	for _, id := range []pack.ID{first.Snapshot, second.Snapshot, first.Snapshot} {
+		v, _ := d.State().Snapshot(id)
+		var paths []string
+		if err := search.In(ctx, v.Root, func(f snapshot.Found) { paths = append(paths, f.Remote) }); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, paths)
+	}
+	one := []string{"a/deep/f.csv", "b/g.csv"}
+	if diff := cmp.Diff([][]string{one, {"a/deep/f.csv", "b/g.csv", "b/h.csv"}, one}, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]int{"": 2, "a": 1, "a/deep": 1, "b": 2}, read); diff != "" {
+		t.Error(diff)
+	}
+}
