@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"satchel/store/durable"
 	"satchel/store/ledger"
@@ -25,14 +27,68 @@ type Lineage struct {
 	Base      pack.ID          `json:"-"`
 	Pending   pack.ID          `json:"-"` // written to the ledger, perhaps
 
+	// Merged are snapshots that the files here come from beside the base: what this device
+	// had before a merge, and lines that it joined. The next push names them as parents too.
+	Merged []pack.ID `json:"-"`
+	// Conflicts are local paths of the other side's versions, which do not travel. They are
+	// there until a person removes or renames them.
+	Conflicts []string `json:"-"`
+	// Next is what base, merged and conflicts become when the swap is over that puts Next.ID in
+	// place; nil: none is under way.
+	Next *Next `json:"-"`
+
 	path string
 }
 
+// Next is a Lineage to come.
+type Next struct {
+	ID        pack.ID // of what is put in place
+	Base      pack.ID
+	Merged    []pack.ID
+	Conflicts []string
+}
+
 type lineageFile struct {
-	Root      string `json:"root"`
-	Workspace string `json:"workspace"`
-	Base      string `json:"base,omitempty"`
-	Pending   string `json:"pending,omitempty"`
+	Root      string    `json:"root"`
+	Workspace string    `json:"workspace"`
+	Pending   string    `json:"pending,omitempty"`
+	Next      *nextFile `json:"next,omitempty"`
+	nextFile
+}
+
+type nextFile struct {
+	ID        string   `json:"id,omitempty"`
+	Base      string   `json:"base,omitempty"`
+	Merged    []string `json:"merged,omitempty"`
+	Conflicts []string `json:"conflicts,omitempty"`
+}
+
+func (f *nextFile) next() Next {
+	n := Next{Conflicts: f.Conflicts}
+	unhex(n.ID[:], f.ID)
+	unhex(n.Base[:], f.Base)
+	for _, s := range f.Merged {
+		var id pack.ID
+		unhex(id[:], s)
+		n.Merged = append(n.Merged, id)
+	}
+	return n
+}
+
+func (n *Next) file() nextFile {
+	f := nextFile{ID: hexOf(n.ID), Base: hexOf(n.Base), Conflicts: n.Conflicts}
+	for _, id := range n.Merged {
+		f.Merged = append(f.Merged, hexOf(id))
+	}
+	return f
+}
+
+// hexOf is "" for the zero id.
+func hexOf(id pack.ID) string {
+	if id == (pack.ID{}) {
+		return ""
+	}
+	return hex.EncodeToString(id[:])
 }
 
 // OpenLineage reads what dir remembers of the workspace in the folder root of a repository.
@@ -51,9 +107,27 @@ func OpenLineage(dir string, repo seal.RepoID, root string) (*Lineage, error) {
 		return l, nil
 	}
 	unhex(l.Workspace[:], f.Workspace)
-	unhex(l.Base[:], f.Base)
 	unhex(l.Pending[:], f.Pending)
+	l.become(f.next())
+	if f.Next != nil {
+		n := f.Next.next()
+		l.Next = &n
+	}
 	return l, nil
+}
+
+func (l *Lineage) become(n Next) { l.Base, l.Merged, l.Conflicts = n.Base, n.Merged, n.Conflicts }
+
+// Arrive notes that a swap has put the snapshot in place: what Next says of it, else that it
+// is the base.
+func (l *Lineage) Arrive(id pack.ID) error {
+	n := Next{Base: id, Conflicts: l.Conflicts}
+	if l.Next != nil && l.Next.ID == id {
+		n = *l.Next
+	}
+	l.become(n)
+	l.Next = nil
+	return l.Save()
 }
 
 func unhex(dst []byte, s string) {
@@ -64,12 +138,11 @@ func unhex(dst []byte, s string) {
 
 // Save writes the file durably.
 func (l *Lineage) Save() error {
-	f := lineageFile{Root: l.Root, Workspace: hex.EncodeToString(l.Workspace[:])}
-	if l.Base != (pack.ID{}) {
-		f.Base = hex.EncodeToString(l.Base[:])
-	}
-	if l.Pending != (pack.ID{}) {
-		f.Pending = hex.EncodeToString(l.Pending[:])
+	now := Next{Base: l.Base, Merged: l.Merged, Conflicts: l.Conflicts}
+	f := lineageFile{Root: l.Root, Workspace: hex.EncodeToString(l.Workspace[:]), Pending: hexOf(l.Pending), nextFile: now.file()}
+	if l.Next != nil {
+		next := l.Next.file()
+		f.Next = &next
 	}
 	b, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
@@ -92,12 +165,14 @@ func (l *Lineage) Adopt(s *ledger.State) error {
 		return nil
 	}
 	if _, ok := s.Snapshot(l.Pending); ok {
-		l.Base = l.Pending
-		l.Pending = pack.ID{}
+		l.Base, l.Merged, l.Pending = l.Pending, nil, pack.ID{}
 		return l.Save()
 	}
 	return nil
 }
+
+// SpoolPath is the folder for what Safety keeps of this workspace folder.
+func (l *Lineage) SpoolPath() string { return strings.TrimSuffix(l.path, ".json") + ".safety" }
 
 // StateKey is the key of the workspace folder's file state in the index.
 func (l *Lineage) StateKey() [16]byte {
@@ -111,7 +186,8 @@ func (l *Lineage) StateKey() [16]byte {
 func (l *Lineage) Identify(s *ledger.State, id ledger.Workspace, name, remote string) bool {
 	if id != (ledger.Workspace{}) {
 		if l.Workspace != id {
-			l.Workspace, l.Base, l.Pending = id, pack.ID{}, pack.ID{}
+			l.Workspace, l.Pending, l.Next = id, pack.ID{}, nil
+			l.become(Next{})
 		}
 		_, known := s.Workspace(id)
 		return known
@@ -143,7 +219,24 @@ func (l *Lineage) Identify(s *ledger.State, id ledger.Workspace, name, remote st
 	})
 }
 
-// Newest is the newest snapshot of a workspace that is a head and no safety snapshot.
+// Incoming is the newest head of the workspace that the files here do not come from.
+func (l *Lineage) Incoming(s *ledger.State) (best ledger.Snapshot, ok bool) {
+	info, _ := s.Workspace(l.Workspace)
+	for _, h := range info.Heads {
+		v, live := s.Snapshot(h)
+		if live && v.Position > best.Position && !l.comesFrom(s, h) {
+			best = v
+		}
+	}
+	return best, best.Position > 0
+}
+
+// comesFrom reports whether the files here come from a snapshot.
+func (l *Lineage) comesFrom(s *ledger.State, id pack.ID) bool {
+	return slices.ContainsFunc(append(slices.Clone(l.Merged), l.Base), func(from pack.ID) bool { return Ancestor(s, id, from) })
+}
+
+// Newest is the newest snapshot of a workspace that is a head.
 func Newest(s *ledger.State, w ledger.Workspace) (ledger.Snapshot, bool) {
 	info, ok := s.Workspace(w)
 	if !ok {
@@ -151,7 +244,7 @@ func Newest(s *ledger.State, w ledger.Workspace) (ledger.Snapshot, bool) {
 	}
 	var best ledger.Snapshot
 	for _, h := range info.Heads {
-		if v, ok := s.Snapshot(h); ok && v.Flags&ledger.FlagSafety == 0 && v.Position > best.Position {
+		if v, ok := s.Snapshot(h); ok && v.Position > best.Position {
 			best = v
 		}
 	}

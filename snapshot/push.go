@@ -44,10 +44,12 @@ type Push struct {
 	Git     workspace.Git
 	Version string
 
+	Safety  *Safety           // what this device had before it changed its files: sent first; nil: nothing
 	Damaged map[pack.Key]bool // packs that this device knows to be damaged: what they held is sent again if it is here
 
 	Force    bool // read every file, whatever the file state says
 	Yes      bool // push although most of the workspace is gone
+	NewHead  bool // keep a line of its own beside what others have pushed
 	Workers  int  // 0: one more than there are processors
 	Uploads  int  // packs on their way at once; 0: 2
 	Progress *Progress
@@ -55,7 +57,8 @@ type Push struct {
 	Now      func() time.Time
 	Sleep    func(context.Context, time.Duration) error
 
-	open func(local string) (*os.File, error) // for tests; nil: below the root
+	open    func(local string) (*os.File, error) // for tests; nil: below the root
+	staging bool                                 // nothing goes to the repository
 }
 
 // Pushed is what a push did.
@@ -80,9 +83,18 @@ const attempts = 5
 // what store, ledger and file system say. Nothing is committed before all that the
 // snapshot needs is acknowledged by the store.
 func (p *Push) Run(ctx context.Context) (*Pushed, error) {
+	var kept error
+	if p.Safety != nil {
+		if kept = p.SendSafety(ctx, p.Safety); kept != nil && !errors.Is(kept, errKept) {
+			return nil, kept
+		}
+	}
 	for range attempts {
 		out, err := p.once(ctx)
 		if !errors.Is(err, errAgain) {
+			if out != nil && kept != nil {
+				out.Warnings = append(out.Warnings, kept.Error())
+			}
 			return out, err
 		}
 		if err := SyncIndex(ctx, p.Log, p.Index); err != nil {
@@ -98,11 +110,27 @@ func (p *Push) parent(s *ledger.State) (ledger.Snapshot, error) {
 	if !known || len(w.Heads) == 0 {
 		return ledger.Snapshot{}, nil
 	}
-	if !slices.Contains(w.Heads, p.Lineage.Base) {
+	if !slices.Contains(w.Heads, p.Lineage.Base) && !p.NewHead {
 		return ledger.Snapshot{}, ErrBehind
 	}
 	v, _ := s.Snapshot(p.Lineage.Base)
 	return v, nil
+}
+
+// parents are the snapshots that this one follows: parent, and what was merged into the
+// files here. joins: one of these is a head that this snapshot takes the place of.
+func (p *Push) parents(s *ledger.State, parent ledger.Snapshot) (ids []pack.ID, joins bool) {
+	if parent.ID != (pack.ID{}) {
+		ids = []pack.ID{parent.ID}
+	}
+	w, _ := s.Workspace(p.Lineage.Workspace)
+	for _, id := range p.Lineage.Merged {
+		if v, live := s.Snapshot(id); live && v.Workspace == w.ID && !slices.Contains(ids, id) && len(ids) > 0 {
+			ids = append(ids, id)
+			joins = joins || slices.Contains(w.Heads, id)
+		}
+	}
+	return ids, joins
 }
 
 func (p *Push) once(ctx context.Context) (*Pushed, error) {
@@ -124,7 +152,8 @@ func (p *Push) once(ctx context.Context) (*Pushed, error) {
 	}
 	out := &Pushed{Counts: b.counts, NewBytes: b.capture.newSize.Load(), Problems: b.problems, Warnings: b.warnings, LeftOut: b.leftOut}
 	slices.SortFunc(out.Problems, func(a, b Problem) int { return slices.Compare(a.Path, b.Path) })
-	if parent.Root != (pack.ID{}) && !out.different() {
+	parents, joins := p.parents(s, parent)
+	if parent.Root != (pack.ID{}) && !out.different() && !joins {
 		if out.NewBytes, err = p.again(ctx, b); err != nil {
 			return nil, err
 		}
@@ -137,7 +166,7 @@ func (p *Push) once(ctx context.Context) (*Pushed, error) {
 	if !p.Yes && float64(out.Files) < 0.8*float64(parent.Files) {
 		return out, fmt.Errorf("%w: %d files, the last snapshot has %d", ErrShrunk, out.Files, parent.Files)
 	}
-	m, id, err := p.manifest(b, root, parent, started)
+	m, id, err := p.manifest(b, root, parents, started)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +178,7 @@ func (p *Push) once(ctx context.Context) (*Pushed, error) {
 		return nil, err
 	}
 	out.Snapshot = id
-	if err := p.commit(ctx, b, out, root, parent); err != nil {
+	if err := p.commit(ctx, b, out, root, parents); err != nil {
 		return nil, err
 	}
 	out.Stored = sink.stored.Load()
@@ -166,12 +195,11 @@ func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder
 	if err != nil {
 		return nil, err
 	}
-	key := p.Lineage.StateKey()
 	uploads := p.Uploads
 	if uploads == 0 {
 		uploads = 2
 	}
-	sink, err := newSink(ctx, p.Store, p.Keys, p.Index, key, session, uploads, p.Rand, p.Progress)
+	sink, err := newSink(ctx, p.Store, p.Keys, p.Index, p.owner(), session, uploads, p.Rand, p.Progress)
 	if err != nil {
 		return nil, err
 	}
@@ -194,16 +222,18 @@ func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder
 	if p.open != nil {
 		c.open = p.open
 	}
-	if err := p.resume(s, c); err != nil {
-		root.Close()
-		return nil, err
+	if !p.staging {
+		if err := p.resume(s, c); err != nil {
+			root.Close()
+			return nil, err
+		}
 	}
 	workers := p.Workers
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0) + 1
 	}
 	c.start(ctx, workers)
-	return &builder{tree: tree, root: root, capture: c, index: p.Index, reader: reader, workspace: key,
+	return &builder{tree: tree, root: root, capture: c, index: p.Index, reader: reader, workspace: p.Lineage.StateKey(),
 		progress: p.Progress, force: p.Force, dry: dry, states: map[string]index.Dir{}}, nil
 }
 
@@ -241,13 +271,10 @@ func (p *Push) register(ctx context.Context, sink *sink, packs []index.Pack) err
 	return err
 }
 
-func (p *Push) manifest(b *builder, root pack.ID, parent ledger.Snapshot, started time.Time) ([]byte, pack.ID, error) {
+func (p *Push) manifest(b *builder, root pack.ID, parents []pack.ID, started time.Time) ([]byte, pack.ID, error) {
 	m := Manifest{Workspace: p.Lineage.Workspace, Name: p.Name, Device: p.Me.Principal.ID, DeviceAs: p.Me.Principal.Name,
-		Root: root, Started: started.UnixNano(), Read: p.Now().UnixNano(), Files: b.counts.Files, Bytes: b.counts.Bytes,
+		Parents: parents, Root: root, Started: started.UnixNano(), Read: p.Now().UnixNano(), Files: b.counts.Files, Bytes: b.counts.Bytes,
 		Problems: b.problems, Version: p.Version, Rules: &Rules{Source: p.Rules.Source()}}
-	if parent.ID != (pack.ID{}) {
-		m.Parents = []pack.ID{parent.ID}
-	}
 	if p.Git.Commit != "" {
 		m.Git = &Git{Commit: p.Git.Commit, Branch: p.Git.Branch, Dirty: p.Git.Dirty, Remote: p.Git.Remote}
 	}
@@ -263,7 +290,7 @@ func (p *Push) manifest(b *builder, root pack.ID, parent ledger.Snapshot, starte
 
 // commit appends the entry that makes the snapshot part of the repository (R2): it asks
 // again, in each attempt's state, for everything that the snapshot relies on.
-func (p *Push) commit(ctx context.Context, b *builder, out *Pushed, root pack.ID, parent ledger.Snapshot) error {
+func (p *Push) commit(ctx context.Context, b *builder, out *Pushed, root pack.ID, parents []pack.ID) error {
 	sink, c := b.capture.sink, b.capture
 	packs := sink.take()
 	refs, segments, err := sink.refs(ctx, packs)
@@ -275,21 +302,12 @@ func (p *Push) commit(ctx context.Context, b *builder, out *Pushed, root pack.ID
 		return err
 	}
 	e, err := p.Log.Append(ctx, p.Me, ledger.Commit, func(s *ledger.State) (any, error) {
-		if _, live := s.Snapshot(parent.ID); parent.ID != (pack.ID{}) && !live {
+		gone := func(id pack.ID) bool { _, live := s.Snapshot(id); return !live }
+		if slices.ContainsFunc(parents, gone) || !alive(s, c.used, refs) {
 			return nil, errAgain
 		}
-		if now, err := p.parent(s); err != nil || now.ID != parent.ID {
+		if now, err := p.parent(s); err != nil || now.ID != first(parents) {
 			return nil, ErrBehind
-		}
-		for k := range c.used {
-			if _, live := s.Pack(k); !live {
-				return nil, errAgain
-			}
-		}
-		for _, r := range refs {
-			if s.Dead(r.Key.Name()) || r.Key.Session().Began() < s.Horizon() {
-				return nil, errAgain
-			}
 		}
 		name, remote := p.Name, p.Git.Remote
 		if w, known := s.Workspace(p.Lineage.Workspace); known {
@@ -297,9 +315,9 @@ func (p *Push) commit(ctx context.Context, b *builder, out *Pushed, root pack.ID
 		}
 		commit := ledger.CommitContent{Snapshot: out.Snapshot, Workspace: p.Lineage.Workspace, Name: name, Remote: remote, Root: root,
 			Files: out.Files, Bytes: out.Bytes, NewBytes: uint64(out.NewBytes), Problems: uint64(len(out.Problems)),
-			Packs: refs, Segments: segments, Clock: p.Now().UnixNano()}
-		if parent.ID != (pack.ID{}) {
-			commit.Parents = []pack.ID{parent.ID}
+			Parents: parents, Packs: refs, Segments: segments, Clock: p.Now().UnixNano()}
+		if w, _ := s.Workspace(p.Lineage.Workspace); p.NewHead && !slices.Contains(w.Heads, first(parents)) && len(w.Heads) > 0 {
+			commit.Flags = ledger.FlagNewHead
 		}
 		return commit, nil
 	})
@@ -307,7 +325,7 @@ func (p *Push) commit(ctx context.Context, b *builder, out *Pushed, root pack.ID
 		return err
 	}
 	out.Time = time.Unix(0, e.Time)
-	p.Lineage.Base, p.Lineage.Pending = out.Snapshot, pack.ID{}
+	p.Lineage.Base, p.Lineage.Merged, p.Lineage.Pending = out.Snapshot, nil, pack.ID{}
 	if err := p.Lineage.Save(); err != nil {
 		return err
 	}
@@ -315,4 +333,12 @@ func (p *Push) commit(ctx context.Context, b *builder, out *Pushed, root pack.ID
 		return err
 	}
 	return p.Index.ClearUnderway(p.Lineage.StateKey())
+}
+
+// first is the first of ids, or zero.
+func first(ids []pack.ID) (id pack.ID) {
+	if len(ids) > 0 {
+		id = ids[0]
+	}
+	return id
 }

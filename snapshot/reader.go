@@ -27,6 +27,7 @@ type Reader struct {
 
 	mu     sync.Mutex
 	dec    *pack.Decoder
+	lent   map[pack.ID][]byte
 	packs  lru[pack.Key, *readPack]
 	frames lru[frameKey, []byte]
 }
@@ -59,12 +60,22 @@ func NewReader(s store.Store, keys *seal.Keys, x *index.Index) (*Reader, error) 
 		packs: newLRU[pack.Key, *readPack](keptPacks), frames: newLRU[frameKey, []byte](keptFrames)}, nil
 }
 
+// Lend makes the Reader know chunks that are in no pack.
+func (r *Reader) Lend(chunks map[pack.ID][]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lent = chunks
+}
+
 // Chunk returns the bytes of a chunk, which are not to be changed. It reports ErrMissing,
 // pack.ErrDamaged, or what the store says. Where one pack is damaged it looks into the others
 // that have the chunk too.
 func (r *Reader) Chunk(ctx context.Context, id pack.ID) ([]byte, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if b, ok := r.lent[id]; ok {
+		return b, nil
+	}
 	loc, ok, err := r.index.Lookup(id)
 	if err != nil {
 		return nil, err

@@ -40,17 +40,33 @@ func (p *Push) Compare(ctx context.Context, base ledger.Snapshot) (*Compared, er
 
 // Ancestor reports whether a is b or among the live ancestors of b.
 func Ancestor(s *ledger.State, a, b pack.ID) bool {
-	seen := map[pack.ID]bool{}
-	for todo := []pack.ID{b}; len(todo) > 0; {
-		id := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if id == a {
-			return true
-		}
-		if v, ok := s.Snapshot(id); ok && !seen[id] {
-			seen[id] = true
-			todo = append(todo, v.Parents...)
+	return a == b || ancestors(s, b)[a]
+}
+
+// Common is the newest live snapshot that b and one of as are or come from, as far as the
+// live snapshots tell; zero if there is none.
+func Common(s *ledger.State, b pack.ID, as ...pack.ID) (best ledger.Snapshot) {
+	of := ancestors(s, as...)
+	for id := range ancestors(s, b) {
+		if v, live := s.Snapshot(id); live && of[id] && v.Position > best.Position {
+			best = v
 		}
 	}
-	return false
+	return best
+}
+
+// ancestors are some snapshots and all that they come from.
+func ancestors(s *ledger.State, ids ...pack.ID) map[pack.ID]bool {
+	seen := map[pack.ID]bool{}
+	for todo := ids; len(todo) > 0; {
+		id := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if v, ok := s.Snapshot(id); !seen[id] {
+			seen[id] = true
+			if ok {
+				todo = append(todo, v.Parents...)
+			}
+		}
+	}
+	return seen
 }

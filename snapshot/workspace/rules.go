@@ -184,6 +184,13 @@ func (r *Rules) LeaveOut(path, reason string) {
 	}
 }
 
+// Clone returns rules that LeaveOut can be called on again.
+func (r *Rules) Clone() *Rules {
+	c := *r
+	c.leave = slices.Clone(r.leave)
+	return &c
+}
+
 func (r *Rules) path(local string) string {
 	return filepath.Join(r.root, filepath.FromSlash(local))
 }

@@ -103,7 +103,7 @@ type (
 // Flags of a CommitContent.
 const (
 	FlagNewHead = 1 // begins a line of its own beside the workspace's heads
-	FlagSafety  = 2 // a safety snapshot: never the newest
+	FlagSafety  = 2 // a safety snapshot: never a head
 )
 
 type signature struct {

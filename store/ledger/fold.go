@@ -227,7 +227,10 @@ func (s *State) commit(e *Entry, p seal.Principal) (func(), error) {
 		}
 	}
 	fastForward := len(c.Parents) > 0 && slices.Contains(w.Heads, c.Parents[0]) || len(c.Parents) == 0 && len(w.Heads) == 0
-	if !fastForward && c.Flags&FlagNewHead == 0 {
+	switch {
+	case c.Flags == FlagSafety && !known || c.Flags == FlagSafety|FlagNewHead:
+		return nil, voidf("a safety snapshot is no head")
+	case !fastForward && c.Flags == 0:
 		return nil, voidf("it is not a fast-forward")
 	}
 	packs, err := s.registration(c.Packs, c.Segments, e.Position)
@@ -236,11 +239,13 @@ func (s *State) commit(e *Entry, p seal.Principal) (func(), error) {
 	}
 	return func() {
 		packs()
-		heads := slices.DeleteFunc(slices.Clone(w.Heads), func(h pack.ID) bool { return slices.Contains(c.Parents, h) })
-		heads = append(heads, c.Snapshot)
-		slices.SortFunc(heads, func(a, b pack.ID) int { return bytes.Compare(a[:], b[:]) })
-		w.Heads = heads
-		put(s, s.workspaces, c.Workspace, w)
+		if c.Flags&FlagSafety == 0 {
+			heads := slices.DeleteFunc(slices.Clone(w.Heads), func(h pack.ID) bool { return slices.Contains(c.Parents, h) })
+			heads = append(heads, c.Snapshot)
+			slices.SortFunc(heads, func(a, b pack.ID) int { return bytes.Compare(a[:], b[:]) })
+			w.Heads = heads
+			put(s, s.workspaces, c.Workspace, w)
+		}
 		put(s, s.snapshots, c.Snapshot, Snapshot{Tag: tagSnapshot, ID: c.Snapshot, Workspace: c.Workspace, Position: e.Position,
 			Time: e.Time, Author: e.Author, Parents: c.Parents, Root: c.Root, Files: c.Files, Bytes: c.Bytes,
 			NewBytes: c.NewBytes, Problems: c.Problems, Flags: c.Flags})

@@ -177,8 +177,14 @@ func ruleCases() map[string]ruleCase {
 		"commit that merges":             {content: commit(func(c *CommitContent) { c.Parents = []pack.ID{{0xcc, 3}, {0xcc, 2}} })},
 		"commit that merges what is old": {content: commit(func(c *CommitContent) { c.Parents = []pack.ID{{0xcc, 3}, {0xcc, 1}} })},
 		"commit as a new head":           {content: commit(func(c *CommitContent) { c.Parents, c.Flags = []pack.ID{{0xcc, 1}}, FlagNewHead })},
-		"commit of nothing, new head":    {content: commit(func(c *CommitContent) { c.Parents, c.Flags = nil, FlagNewHead|FlagSafety })},
-		"commit of a new workspace":      {content: commit(func(c *CommitContent) { c.Workspace, c.Parents = Workspace{3}, nil })},
+		"commit of nothing, new head":    {content: commit(func(c *CommitContent) { c.Parents, c.Flags = nil, FlagNewHead })},
+		"safety":                         {content: commit(func(c *CommitContent) { c.Parents, c.Flags = []pack.ID{{0xcc, 1}}, FlagSafety })},
+		"safety without a parent":        {content: commit(func(c *CommitContent) { c.Parents, c.Flags = nil, FlagSafety })},
+		"safety as a new head":           {content: commit(func(c *CommitContent) { c.Flags = FlagNewHead | FlagSafety }), void: "no head"},
+		"safety of a new workspace": {content: commit(func(c *CommitContent) {
+			c.Workspace, c.Parents, c.Flags = Workspace{3}, nil, FlagSafety
+		}), void: "no head"},
+		"commit of a new workspace": {content: commit(func(c *CommitContent) { c.Workspace, c.Parents = Workspace{3}, nil })},
 		"longest names": {content: commit(func(c *CommitContent) {
 			c.Workspace, c.Parents, c.Name, c.Remote = Workspace{3}, nil, strings.Repeat("é", 64), strings.Repeat("r", 1024)
 		})},
@@ -534,6 +540,7 @@ func TestHeadsAfterCommits(t *testing.T) {
 		"after one of two heads": {next(), []pack.ID{{0xcc, 3}, {0xcc, 9}}},
 		"merge of both":          {next(func(c *CommitContent) { c.Parents = []pack.ID{{0xcc, 2}, {0xcc, 3}} }), []pack.ID{{0xcc, 9}}},
 		"a head of its own":      {next(func(c *CommitContent) { c.Parents, c.Flags = nil, FlagNewHead }), []pack.ID{{0xcc, 2}, {0xcc, 3}, {0xcc, 9}}},
+		"safety of a head":       {next(func(c *CommitContent) { c.Flags = FlagSafety }), []pack.ID{{0xcc, 2}, {0xcc, 3}}},
 		"of the other workspace": {next(func(c *CommitContent) {
 			c.Workspace, c.Name, c.Remote, c.Parents = homeWork, "home", "", []pack.ID{{0xcc, 4}}
 		}), []pack.ID{{0xcc, 2}, {0xcc, 3}}},

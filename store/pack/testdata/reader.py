@@ -626,9 +626,11 @@ class Ledger:
         for i, p in enumerate(parents):
             e = st.get(2, p)
             allow(e and e[2] == c["workspace"] and p not in parents[:i], "no snapshot of the workspace as a parent")
-        allow((parents and parents[0] in heads) or (not heads and not parents) or c["flags"] & 1, "not upon a head")
+        allow((parents and parents[0] in heads) or (not heads and not parents) or c["flags"], "not upon a head")
+        allow(c["flags"] != 3 and (ws or c["flags"] != 2), "a safety snapshot is no head")
         self.register(n, st, c["packs"], c["segments"], horizon)
-        heads = sorted([h for h in heads if h not in parents] + [c["snapshot"]])
+        if c["flags"] != 2:
+            heads = sorted([h for h in heads if h not in parents] + [c["snapshot"]])
         st.put((3, c["workspace"]), [3, c["workspace"], c["name"], c["remote"], heads])
         st.put((2, c["snapshot"]), [2, c["snapshot"], c["workspace"], n, b["time"], author, parents, c["root"],
                                     c["files"], c["bytes"], c["new"], c["problems"], c["flags"]])

@@ -1,0 +1,354 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"satchel/index"
+	"satchel/store"
+	"satchel/store/ledger"
+	"satchel/store/pack"
+	"satchel/store/seal"
+)
+
+// Staged is a snapshot of the files here that is on this device only.
+type Staged struct {
+	Counts
+	ID, Root pack.ID
+	Packs    []index.Pack // what of it the repository does not have; nil if it is the base
+	Problems []Problem
+	Warnings []string
+}
+
+// Stage makes a snapshot of the workspace as Run does, but puts what the repository does not
+// have into spool and commits nothing. If the files are those of parent it is parent that is
+// returned. The packs are made known to the index until the next SyncIndex.
+func (p *Push) Stage(ctx context.Context, parent ledger.Snapshot, spool store.Store) (*Staged, error) {
+	q := *p
+	q.Store, q.staging = Over(spool, p.Store), true
+	started := p.Now()
+	b, err := q.builder(ctx, p.Log.State(), false)
+	if err != nil {
+		return nil, err
+	}
+	defer b.root.Close()
+	sink := b.capture.sink
+	defer sink.abandon()
+	var many []index.Pack // what sink would have registered
+	sink.register = func(packs []index.Pack) error { many = append(many, packs...); return nil }
+	root, err := b.build(ctx, parent.Root)
+	if err != nil {
+		return nil, err
+	}
+	out := &Staged{Counts: b.counts, ID: parent.ID, Root: parent.Root, Problems: b.problems, Warnings: b.warnings}
+	if parent.Root != (pack.ID{}) && !out.different() {
+		return out, b.flushState()
+	}
+	var parents []pack.ID
+	if parent.ID != (pack.ID{}) {
+		parents = []pack.ID{parent.ID}
+	}
+	m, id, err := p.manifest(b, root, parents, started)
+	if err != nil {
+		return nil, err
+	}
+	if err := sink.addTree(id, m); err != nil {
+		return nil, err
+	}
+	if err := sink.finish(); err != nil {
+		return nil, fmt.Errorf("safety snapshot: %w", err)
+	}
+	out.ID, out.Root, out.Packs = id, root, append(many, sink.take()...)
+	if err := errors.Join(p.Index.ClearUnderway(q.owner()), b.flushState()); err != nil {
+		return nil, err
+	}
+	return out, p.Index.Update(index.Tie{}, out.Packs, nil)
+}
+
+// owner is whose packs are under way: those that are staged are not the push's.
+func (p *Push) owner() [16]byte {
+	key := p.Lineage.StateKey()
+	if p.staging {
+		for i := range key {
+			key[i] ^= 0xff
+		}
+	}
+	return key
+}
+
+// SendSafety gives the repository the states that only this device has: each becomes a safety
+// snapshot. One whose chunks were pruned meanwhile cannot be sent whole; it stays here, and is
+// named in the error, which wraps errKept, when all others are sent.
+func (p *Push) SendSafety(ctx context.Context, y *Safety) error {
+	var failed error
+	for _, s := range y.Unsent() {
+		if s.Files > 0 && y.Store != nil {
+			err := p.sendSafely(ctx, y, s)
+			if errors.Is(err, ErrMissing) || errors.Is(err, pack.ErrDamaged) || errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrNoContainer) {
+				if err := SyncIndex(ctx, p.Log, p.Index); err != nil {
+					return err
+				}
+				failed = errors.Join(failed, fmt.Errorf("%w: the files as they were before %s of %s: %w", errKept, s.What, s.Time.Local().Format("2006-01-02 15:04"), err))
+				continue
+			} else if err != nil {
+				return fmt.Errorf("safety snapshot: %w", err)
+			}
+		}
+		s.Sent = true
+		if err := y.Save(); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+// errKept: a state stays on this device only.
+var errKept = errors.New("kept on this device only")
+
+func (p *Push) sendSafely(ctx context.Context, y *Safety, s *Step) error {
+	for range attempts {
+		err := p.send(ctx, y, s)
+		if !errors.Is(err, errAgain) {
+			return err
+		}
+		if err := SyncIndex(ctx, p.Log, p.Index); err != nil {
+			return err
+		}
+	}
+	return errAgain
+}
+
+// send copies the frames of a step into packs of the repository and commits them.
+func (p *Push) send(ctx context.Context, y *Safety, step *Step) error {
+	state := p.Log.State()
+	if _, there := state.Snapshot(step.Before.ID); there {
+		return nil // its answer was lost
+	}
+	session, err := pack.NewSession(state.Position(), p.Rand)
+	if err != nil {
+		return err
+	}
+	q := *p
+	q.staging = true
+	sink, err := newSink(ctx, p.Store, p.Keys, p.Index, q.owner(), session, max(p.Uploads, 1), p.Rand, p.Progress)
+	if err != nil {
+		return err
+	}
+	defer sink.abandon()
+	sink.register = func(packs []index.Pack) error { return p.register(ctx, sink, packs) }
+	if err := p.copyPacks(ctx, y, step, sink); err != nil {
+		return err
+	}
+	if err := sink.finish(); err != nil {
+		return err
+	}
+	refs, segments, err := sink.refs(ctx, sink.take())
+	if err != nil {
+		return err
+	}
+	used, err := p.relies(ctx, y, step)
+	if err != nil {
+		return err
+	}
+	_, err = p.Log.Append(ctx, p.Me, ledger.Commit, func(s *ledger.State) (any, error) {
+		w, known := s.Workspace(p.Lineage.Workspace)
+		if !known || !alive(s, used, refs) {
+			return nil, errAgain
+		}
+		c := ledger.CommitContent{Snapshot: step.Before.ID, Workspace: w.ID, Name: w.Name, Remote: w.Remote, Root: step.Before.Root, Files: step.Files,
+			Bytes: step.Bytes, Packs: refs, Segments: segments, Flags: ledger.FlagSafety, Clock: step.Time.UnixNano()}
+		if _, live := s.Snapshot(step.Parent); live {
+			c.Parents = []pack.ID{step.Parent}
+		}
+		return c, nil
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(SyncIndex(ctx, p.Log, p.Index), p.Index.ClearUnderway(q.owner()))
+}
+
+// alive reports whether packs that a snapshot relies on are registered still, and its own
+// not dead (R2).
+func alive(s *ledger.State, used map[pack.Key]bool, own []ledger.PackRef) bool {
+	for k := range used {
+		if _, live := s.Pack(k); !live {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(own, func(r ledger.PackRef) bool {
+		return s.Dead(r.Key.Name()) || r.Key.Session().Began() < s.Horizon()
+	})
+}
+
+// copyPacks hands the frames of a step that hold anything new to sink.
+func (p *Push) copyPacks(ctx context.Context, y *Safety, step *Step, sink *sink) error {
+	for _, in := range step.Packs {
+		d, err := pack.ParseDirectory(in.Directory)
+		if err != nil {
+			return err
+		}
+		o, err := pack.Opener(p.Keys, in.Key, d)
+		if err != nil {
+			return err
+		}
+		data, err := y.Store.Get(ctx, in.Key.Name(), 0, -1)
+		if err != nil {
+			return pack.GetError(in.Key, err)
+		}
+		for _, f := range d.Frames() {
+			if err := p.copyFrame(in.Key.Kind(), d, f, o, data, sink); err != nil {
+				return fmt.Errorf("pack %s: %w", in.Key.Name(), err)
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Push) copyFrame(kind seal.Kind, d *pack.Directory, f pack.FrameInfo, o *seal.Opener, data []byte, sink *sink) error {
+	copied := &pack.Frame{Coding: f.Coding, Base: f.Base, Plain: f.Plain}
+	news := false
+	for c := f.First; c < f.First+f.Chunks; c++ {
+		copied.Chunks = append(copied.Chunks, pack.Chunk{ID: d.ID(c), Size: d.Size(c)})
+		_, there, err := p.Index.Lookup(d.ID(c))
+		if err != nil {
+			return err
+		}
+		news = news || !there
+	}
+	if !news {
+		return nil
+	}
+	end := f.Offset + int64(f.Stored)
+	if end > int64(len(data)) {
+		return io.ErrUnexpectedEOF
+	}
+	var err error
+	if copied.Coded, err = o.Open(nil, data[f.Offset:end], seal.Frame, uint64(f.Offset)); err != nil {
+		return err
+	}
+	return sink.copy(kind, copied)
+}
+
+// relies walks the tree of a step and returns the registered packs that hold its chunks. It
+// reports ErrMissing if one is neither there nor in the step's own packs. What the parent snapshot
+// has too needs no look if that is live.
+func (p *Push) relies(ctx context.Context, y *Safety, step *Step) (map[pack.Key]bool, error) {
+	own := map[pack.ID]bool{}
+	for _, in := range step.Packs {
+		d, err := pack.ParseDirectory(in.Directory)
+		if err != nil {
+			return nil, err
+		}
+		for i := range d.Len() {
+			own[d.ID(i)] = true
+		}
+	}
+	if err := p.Index.Update(index.Tie{}, step.Packs, nil); err != nil { // so that its trees can be read
+		return nil, err
+	}
+	reader, err := NewReader(Over(y.Store, p.Store), p.Keys, p.Index)
+	if err != nil {
+		return nil, err
+	}
+	r := &reliance{ctx: ctx, reader: reader, own: own, used: map[pack.Key]bool{}}
+	parent, _ := p.Log.State().Snapshot(step.Parent)
+	if err := r.chunk(step.Before.ID); err != nil {
+		return nil, err
+	}
+	return r.used, r.dir(parent.Root, step.Before.Root)
+}
+
+type reliance struct {
+	ctx    context.Context
+	reader *Reader
+	own    map[pack.ID]bool
+	used   map[pack.Key]bool
+}
+
+func (r *reliance) chunk(id pack.ID) error {
+	if r.own[id] {
+		return nil
+	}
+	loc, ok, err := r.reader.index.Lookup(id)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: %x", ErrMissing, id[:])
+	}
+	r.used[loc.Pack] = true
+	return err
+}
+
+// dir looks at a directory and at what is in it; old is the parent's at the same path, or zero.
+func (r *reliance) dir(old, id pack.ID) error {
+	if err := r.chunk(id); err != nil || old == id {
+		return err
+	}
+	var was []Entry
+	var err error
+	if old != (pack.ID{}) {
+		if was, err = r.reader.Entries(r.ctx, old); err != nil {
+			return err
+		}
+	}
+	es, err := r.entries(id)
+	if err != nil {
+		return err
+	}
+	for i := range es {
+		e, prev := &es[i], find(was, es[i].Name)
+		switch {
+		case e.Type == Dir:
+			below := pack.ID{}
+			if isDir(prev) {
+				below = prev.Node
+			}
+			err = r.dir(below, e.Node)
+		case prev != nil && prev.SameContent(e):
+		default:
+			err = r.ids(e.IDs, int(e.Depth))
+		}
+		if err != nil {
+			return fmt.Errorf("%q: %w", e.Name, err)
+		}
+	}
+	return nil
+}
+
+// entries of a directory, of which the parts are looked for too.
+func (r *reliance) entries(id pack.ID) ([]Entry, error) {
+	b, err := r.reader.Chunk(r.ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	_, parts, err := parseNode(b)
+	for _, part := range parts {
+		err = errors.Join(err, r.chunk(part))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.reader.Entries(r.ctx, id)
+}
+
+// ids looks for chunks, and for the lists that name them.
+func (r *reliance) ids(ids []byte, depth int) error {
+	for ; len(ids) >= len(pack.ID{}); ids = ids[len(pack.ID{}):] {
+		if err := r.chunk(pack.ID(ids)); err != nil || depth == 0 {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		list, err := r.reader.Chunk(r.ctx, pack.ID(ids))
+		if err == nil {
+			err = r.ids(list, depth-1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
