@@ -19,7 +19,7 @@ import (
 // what only this device has is in a safety snapshot first, on this device, and undo brings
 // it back. Ledger and index are up to date.
 type Change struct {
-	Push   *snapshot.Push // of the folder, with rules that leave no conflict out; nothing is pushed
+	Push   *snapshot.Push // of the folder, by its rules; nothing is pushed
 	Safety *snapshot.Safety
 	Root   durable.Root
 	Local  func(remote string) (string, bool) // where a remote path belongs
@@ -68,7 +68,7 @@ func (c *Change) Pull(ctx context.Context, to ledger.Snapshot, o PullOptions) (*
 			return nil, err
 		}
 	}
-	out.next = &snapshot.Next{ID: to.ID, Base: to.ID, Conflicts: append(slices.Clone(l.Conflicts), out.Copies...)}
+	out.next = &snapshot.Next{ID: to.ID, Base: to.ID}
 	for _, id := range append([]pack.ID{out.From.ID}, l.Merged...) {
 		if id != (pack.ID{}) && !snapshot.Ancestor(s, id, to.ID) {
 			out.next.Merged = append(out.next.Merged, id)
@@ -103,11 +103,6 @@ func (c *Change) Undo(ctx context.Context, step snapshot.Step) (*Changed, error)
 	out.Step.What = "undo of the " + step.What
 	next := step.Before.Next
 	next.ID = step.Before.ID
-	for _, local := range c.Push.Lineage.Conflicts {
-		if !slices.Contains(next.Conflicts, local) {
-			next.Conflicts = append(next.Conflicts, local) // until it is seen to be gone
-		}
-	}
 	out.next = &next
 	return out, c.run(ctx, out, Options{Target: step.Before.Root, Snapshot: step.Before.ID, Follow: true})
 }
@@ -122,7 +117,7 @@ func (c *Change) begin(ctx context.Context) (*Changed, error) {
 	out := &Changed{progress: p.Progress}
 	out.From, _ = p.Log.State().Snapshot(l.Base)
 	quiet := *p
-	quiet.Progress = nil
+	quiet.Progress, quiet.Rules = nil, p.Rules.WithConflicts()
 	if out.Before, err = quiet.Stage(ctx, out.From, room); err != nil {
 		return nil, err
 	}
@@ -134,7 +129,7 @@ func (c *Change) begin(ctx context.Context) (*Changed, error) {
 		return nil, err
 	}
 	out.Step = snapshot.Step{Time: p.Now(), Packs: out.Before.Packs, Files: out.Before.Files, Bytes: out.Before.Bytes, Parent: out.From.ID,
-		Before: snapshot.State{ID: out.Before.ID, Root: out.Before.Root, Next: snapshot.Next{Base: l.Base, Merged: l.Merged, Conflicts: l.Conflicts}},
+		Before: snapshot.State{ID: out.Before.ID, Root: out.Before.Root, Next: snapshot.Next{Base: l.Base, Merged: l.Merged}},
 		Sent:   len(out.Before.Packs) == 0}
 	return out, nil
 }

@@ -30,11 +30,8 @@ type Lineage struct {
 	// Merged are snapshots that the files here come from beside the base: what this device
 	// had before a merge, and lines that it joined. The next push names them as parents too.
 	Merged []pack.ID `json:"-"`
-	// Conflicts are local paths of the other side's versions, which do not travel. They are
-	// there until a person removes or renames them.
-	Conflicts []string `json:"-"`
-	// Next is what base, merged and conflicts become when the swap is over that puts Next.ID in
-	// place; nil: none is under way.
+	// Next is what base and merged become when the swap is over that puts Next.ID in place; nil:
+	// none is under way.
 	Next *Next `json:"-"`
 
 	path string
@@ -42,10 +39,9 @@ type Lineage struct {
 
 // Next is a Lineage to come.
 type Next struct {
-	ID        pack.ID // of what is put in place
-	Base      pack.ID
-	Merged    []pack.ID
-	Conflicts []string
+	ID     pack.ID // of what is put in place
+	Base   pack.ID
+	Merged []pack.ID
 }
 
 type lineageFile struct {
@@ -57,14 +53,13 @@ type lineageFile struct {
 }
 
 type nextFile struct {
-	ID        string   `json:"id,omitempty"`
-	Base      string   `json:"base,omitempty"`
-	Merged    []string `json:"merged,omitempty"`
-	Conflicts []string `json:"conflicts,omitempty"`
+	ID     string   `json:"id,omitempty"`
+	Base   string   `json:"base,omitempty"`
+	Merged []string `json:"merged,omitempty"`
 }
 
 func (f *nextFile) next() Next {
-	n := Next{Conflicts: f.Conflicts}
+	var n Next
 	unhex(n.ID[:], f.ID)
 	unhex(n.Base[:], f.Base)
 	for _, s := range f.Merged {
@@ -76,7 +71,7 @@ func (f *nextFile) next() Next {
 }
 
 func (n *Next) file() nextFile {
-	f := nextFile{ID: hexOf(n.ID), Base: hexOf(n.Base), Conflicts: n.Conflicts}
+	f := nextFile{ID: hexOf(n.ID), Base: hexOf(n.Base)}
 	for _, id := range n.Merged {
 		f.Merged = append(f.Merged, hexOf(id))
 	}
@@ -116,12 +111,12 @@ func OpenLineage(dir string, repo seal.RepoID, root string) (*Lineage, error) {
 	return l, nil
 }
 
-func (l *Lineage) become(n Next) { l.Base, l.Merged, l.Conflicts = n.Base, n.Merged, n.Conflicts }
+func (l *Lineage) become(n Next) { l.Base, l.Merged = n.Base, n.Merged }
 
 // Arrive notes that a swap has put the snapshot in place: what Next says of it, else that it
 // is the base.
 func (l *Lineage) Arrive(id pack.ID) error {
-	n := Next{Base: id, Conflicts: l.Conflicts}
+	n := Next{Base: id}
 	if l.Next != nil && l.Next.ID == id {
 		n = *l.Next
 	}
@@ -138,7 +133,7 @@ func unhex(dst []byte, s string) {
 
 // Save writes the file durably.
 func (l *Lineage) Save() error {
-	now := Next{Base: l.Base, Merged: l.Merged, Conflicts: l.Conflicts}
+	now := Next{Base: l.Base, Merged: l.Merged}
 	f := lineageFile{Root: l.Root, Workspace: hex.EncodeToString(l.Workspace[:]), Pending: hexOf(l.Pending), nextFile: now.file()}
 	if l.Next != nil {
 		next := l.Next.file()

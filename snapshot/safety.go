@@ -119,6 +119,16 @@ func (y *Safety) Done() error {
 	return nil
 }
 
+// Last is the newest step that was taken.
+func (y *Safety) Last() (Step, bool) {
+	for _, s := range slices.Backward(y.Steps) {
+		if s.Done {
+			return s, true
+		}
+	}
+	return Step{}, false
+}
+
 // sweep removes packs that no step names.
 func (y *Safety) sweep(ctx context.Context) error {
 	if y.Store == nil {

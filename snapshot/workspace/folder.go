@@ -138,7 +138,7 @@ func (f *folder) rule(e fs.DirEntry, path string) *rule {
 // is known.
 func (f *folder) leftOut(e fs.DirEntry, path string) (LeftOut, bool) {
 	r, name := f.rules, e.Name()
-	if reason := never(name, e.IsDir()); reason != "" {
+	if reason := r.never(name, e.IsDir()); reason != "" {
 		return LeftOut{path, alwaysOut, reason}, true
 	}
 	for _, l := range r.leave {

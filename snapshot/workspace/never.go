@@ -7,6 +7,14 @@ import (
 
 const alwaysOut = "never travels"
 
+// never is never, but for conflict copies where these rules take them.
+func (r *Rules) never(name string, dir bool) (reason string) {
+	if r.conflicts && IsConflict(name) {
+		return ""
+	}
+	return never(name, dir)
+}
+
 // never says why no path with an element of this name travels, "" if it may.
 func never(name string, dir bool) (reason string) {
 	if name == "" {
@@ -21,13 +29,10 @@ func never(name string, dir bool) (reason string) {
 			return "it is a leftover of satchel's"
 		}
 	}
-	if dir {
-		return ""
-	}
-	if isConflictCopy(name) {
+	if IsConflict(name) {
 		return "it is a conflict copy; once resolved, under a name of its own, it travels"
 	}
-	if isLock(name) {
+	if !dir && isLock(name) {
 		return "it is the lock file of an open document"
 	}
 	return ""
@@ -35,7 +40,9 @@ func never(name string, dir bool) (reason string) {
 
 var conflictCopy = regexp.MustCompile(`\.conflict-.+-[0-9]{8}T[0-9]{6}Z(-[0-9]+)?(\.[^.]*)?$`)
 
-func isConflictCopy(name string) bool {
+// IsConflict reports whether a file or folder of this name is the other side's version of one
+// that two devices changed: snapshot.ConflictName makes such names.
+func IsConflict(name string) bool {
 	return strings.Contains(name, ".conflict-") && conflictCopy.MatchString(name)
 }
 

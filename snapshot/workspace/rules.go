@@ -23,8 +23,10 @@ type Rules struct {
 	byRemote []*rule // the most specific remote path first
 	exclude  *ignore
 	secrets  *ignore
-	leave    []LeftOut   // by LeaveOut
-	git      *gitIgnored // nil unless a rule asks for it
+	leave    []LeftOut // by LeaveOut
+
+	conflicts bool        // conflict copies are taken like other files
+	git       *gitIgnored // nil unless a rule asks for it
 }
 
 const (
@@ -184,10 +186,11 @@ func (r *Rules) LeaveOut(path, reason string) {
 	}
 }
 
-// Clone returns rules that LeaveOut can be called on again.
-func (r *Rules) Clone() *Rules {
+// WithConflicts returns rules that take conflict copies like any other file, for what is to be
+// kept of a folder on its own device.
+func (r *Rules) WithConflicts() *Rules {
 	c := *r
-	c.leave = slices.Clone(r.leave)
+	c.conflicts = true
 	return &c
 }
 
@@ -277,7 +280,7 @@ func (r *Rules) leftOut(local string, dir bool, rule *rule) (LeftOut, bool) {
 			continue
 		}
 		name := local[strings.LastIndexByte(local[:i], '/')+1 : i]
-		if reason := never(name, dir || i < len(local)); reason != "" {
+		if reason := r.never(name, dir || i < len(local)); reason != "" {
 			return LeftOut{local, alwaysOut, reason}, true
 		}
 	}
