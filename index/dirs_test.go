@@ -16,7 +16,7 @@ func one(path string, d Dir) iter.Seq2[string, Dir] { return maps.All(map[string
 func someDir(n int) Dir {
 	d := Dir{Node: fmt.Appendf(nil, "node %d", n)}
 	for i := range n % 5 {
-		d.Stats = append(d.Stats, Stat{Size: int64(n), Mtime: -int64(i), Ctime: 1 << 62, Inode: 1<<64 - 1, Device: 5, Mode: 1 << 31, Read: int64(n)})
+		d.Stats = append(d.Stats, Stat{Size: int64(n), Mtime: -int64(i), Ctime: 1 << 62, Inode: 1<<64 - 1, Beside: 5, Mode: 1 << 31, Read: int64(n)})
 	}
 	return d
 }

@@ -17,7 +17,7 @@ type Stat struct {
 	Mtime  int64
 	Ctime  int64  // 0 where there is none
 	Inode  uint64 // 0 where it takes an open file to know it
-	Device uint64 // 0 where it is unknown or changes from mount to mount
+	Beside uint64 // of a database: what its -wal and -journal held, in the caller's words; 0: nothing
 	Mode   uint32 // type and permissions, as the caller encodes them
 	Read   int64  // when the reading began, by this device's clock; 0: it was not read
 }
@@ -30,7 +30,7 @@ type Stat struct {
 func (s Stat) Fresh(now Stat) bool {
 	return s.Read > 0 &&
 		s.Size == now.Size && s.Mtime == now.Mtime && s.Mode == now.Mode &&
-		agree(s.Ctime, now.Ctime) && agree(s.Inode, now.Inode) && agree(s.Device, now.Device) &&
+		agree(s.Ctime, now.Ctime) && agree(s.Inode, now.Inode) && s.Beside == now.Beside &&
 		s.Mtime <= s.Read-int64(Resolution)
 }
 
@@ -45,7 +45,7 @@ func (s Stat) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(s.Mtime))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.Ctime))
 	b = binary.BigEndian.AppendUint64(b, s.Inode)
-	b = binary.BigEndian.AppendUint64(b, s.Device)
+	b = binary.BigEndian.AppendUint64(b, s.Beside)
 	b = binary.BigEndian.AppendUint32(b, s.Mode)
 	return binary.BigEndian.AppendUint64(b, uint64(s.Read))
 }
@@ -57,7 +57,7 @@ func decodeStat(b []byte) Stat {
 		Mtime:  int64(u64(b[8:])),
 		Ctime:  int64(u64(b[16:])),
 		Inode:  u64(b[24:]),
-		Device: u64(b[32:]),
+		Beside: u64(b[32:]),
 		Mode:   binary.BigEndian.Uint32(b[40:]),
 		Read:   int64(u64(b[44:])),
 	}

@@ -4,7 +4,7 @@ import "testing"
 
 func TestStatFresh(t *testing.T) {
 	const second = 1_000_000_000
-	was := Stat{Size: 10, Mtime: 50 * second, Ctime: 60 * second, Inode: 7, Device: 8, Mode: 0o644, Read: 100 * second}
+	was := Stat{Size: 10, Mtime: 50 * second, Ctime: 60 * second, Inode: 7, Beside: 8, Mode: 0o644, Read: 100 * second}
 	for _, test := range []struct {
 		name string
 		was  func(*Stat)
@@ -18,13 +18,13 @@ func TestStatFresh(t *testing.T) {
 		{"earlier mtime", nil, func(s *Stat) { s.Mtime-- }, false},
 		{"ctime", nil, func(s *Stat) { s.Ctime++ }, false},
 		{"inode", nil, func(s *Stat) { s.Inode++ }, false},
-		{"device", nil, func(s *Stat) { s.Device++ }, false},
+		{"beside", nil, func(s *Stat) { s.Beside++ }, false},
 		{"mode", nil, func(s *Stat) { s.Mode = 0o600 }, false},
 		{"no ctime now", nil, func(s *Stat) { s.Ctime = 0 }, true},
 		{"no ctime then", func(s *Stat) { s.Ctime = 0 }, nil, true},
 		{"no inode now", nil, func(s *Stat) { s.Inode = 0 }, true},
 		{"no inode then", func(s *Stat) { s.Inode = 0 }, nil, true},
-		{"no device now", nil, func(s *Stat) { s.Device = 0 }, true},
+		{"nothing beside now", nil, func(s *Stat) { s.Beside = 0 }, false},
 		{"never read", func(s *Stat) { s.Read = 0 }, nil, false},
 		{"before 1970", func(s *Stat) { s.Mtime = -5 * second }, func(s *Stat) { s.Mtime = -5 * second }, true},
 		{"before 1970, never read", func(s *Stat) { *s = Stat{Mtime: -5 * second} }, func(s *Stat) { *s = Stat{Mtime: -5 * second} }, false},

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"satchel/index"
+	"satchel/snapshot/sqlite"
 	"satchel/snapshot/workspace"
 	"satchel/store/pack"
 )
@@ -55,6 +57,14 @@ type builder struct {
 	gone     []string
 	rootID   pack.ID
 	err      error
+}
+
+// close releases what the builder has of the file system.
+func (b *builder) close() {
+	b.root.Close()
+	if b.capture.stage != "" {
+		os.RemoveAll(b.capture.stage) // what stays, ClearImages removes next time
+	}
 }
 
 // dirBuild is a directory under construction.
@@ -261,7 +271,7 @@ func (b *builder) file(d *dirBuild, i int, w *workspace.Entry) error {
 		d.settled()
 		return nil
 	}
-	return b.capture.add(fileTask{local: w.Local, info: w.Info, busy: w.SQLite && w.Busy, secret: w.Secret,
+	return b.capture.add(fileTask{local: w.Local, info: w.Info, secret: w.Secret,
 		done: func(content Entry, st index.Stat, err error) {
 			if err != nil {
 				b.failed(d, i, err)
@@ -269,6 +279,9 @@ func (b *builder) file(d *dirBuild, i int, w *workspace.Entry) error {
 				content.Name = e.Name
 				*e, d.stats[i] = content, st
 				b.judge(join(d.remote, w.Name), content)
+				if w.Busy && !w.SQLite {
+					b.warn(w.Local + " has a -wal or -journal; should it be an encrypted database, close its program before a push: they travel as plain files")
+				}
 			}
 			d.settled()
 		}})
@@ -277,7 +290,7 @@ func (b *builder) file(d *dirBuild, i int, w *workspace.Entry) error {
 // unchanged returns the content that a file had when it was last read, if it was not
 // touched since and the repository still has it.
 func (b *builder) unchanged(d *dirBuild, w *workspace.Entry) (content Entry, st index.Stat, ok bool) {
-	if b.force || w.SQLite && w.Busy {
+	if b.force {
 		return content, st, false
 	}
 	i, found := slices.BinarySearchFunc(d.oldEs, []byte(w.Name), func(e Entry, n []byte) int { return bytes.Compare(e.Name, n) })
@@ -285,7 +298,14 @@ func (b *builder) unchanged(d *dirBuild, w *workspace.Entry) (content Entry, st 
 		return content, st, false
 	}
 	content, st = d.oldEs[i], d.old.Stats[i]
-	if content.Type != File || content.Marks&^MarkGrew != 0 || !st.Fresh(StatOf(w.Info, time.Time{})) {
+	now := StatOf(w.Info, time.Time{})
+	if w.SQLite && w.Busy {
+		var err error
+		if now.Beside, _, err = sqlite.Beside(filepath.Join(b.root.Name(), filepath.FromSlash(w.Local))); err != nil {
+			return content, st, false
+		}
+	}
+	if content.Type != File || content.Marks&^(MarkGrew|MarkPlain) != 0 || !st.Fresh(now) {
 		return content, st, false
 	}
 	if p := find(d.prev, content.Name); p != nil && p.SameContent(&content) && b.whole(&content) {
@@ -309,7 +329,7 @@ func (b *builder) judge(remote string, e Entry) {
 	b.mu.Unlock()
 	switch {
 	case e.Marks&MarkJournal != 0:
-		b.problem(remote, e.Marks, "the database is in use: what its -wal or -journal holds is not in the snapshot; close the program and push again")
+		b.problem(remote, e.Marks, "what its -wal or -journal holds is not in the snapshot, as SQLite cannot read it; close the program and push again")
 	case e.Marks&MarkChanged != 0:
 		b.problem(remote, e.Marks, "it kept changing while it was read: the copy in the snapshot may be torn; push again when it is at rest")
 	}
@@ -336,13 +356,18 @@ func reason(err error) string {
 	if p := (*fs.PathError)(nil); errors.As(err, &p) {
 		return p.Err.Error()
 	}
+	if errors.Is(err, sqlite.ErrBusy) {
+		return "the database is busy: its program keeps it locked; close the program and push again"
+	}
 	return err.Error()
 }
 
 func (b *builder) warn(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.warnings = append(b.warnings, text)
+	if !slices.Contains(b.warnings, text) {
+		b.warnings = append(b.warnings, text)
+	}
 }
 
 func join(dir, name string) string {

@@ -16,6 +16,7 @@ import (
 
 	"satchel/chunker"
 	"satchel/index"
+	"satchel/snapshot/sqlite"
 	"satchel/store/pack"
 )
 
@@ -28,14 +29,12 @@ const (
 	sqlitePiece = 256 << 10 // fixed cuts of databases
 )
 
-var sqliteMagic = []byte("SQLite format 3\x00")
-
 // A fileTask is a file to be read: the walk saw info at local.
 type fileTask struct {
 	local  string
 	info   fs.FileInfo
-	busy   bool // a SQLite database with a -wal or -journal that is not empty
 	secret bool
+	plain  bool                                          // no image is made of it
 	done   func(content Entry, st index.Stat, err error) // called once; not reentrant
 }
 
@@ -52,6 +51,9 @@ type capture struct {
 	dry      bool // hash only
 	sleep    func(context.Context, time.Duration) error
 	open     func(local string) (*os.File, error)
+	image    func(context.Context, string, sqlite.Options) (*sqlite.Image, error)
+	stage    string       // for images
+	warn     func(string) // tells a person
 
 	damaged map[pack.Key]bool // packs whose chunks count as lost; nil: none is known
 	only    map[pack.ID]bool  // the chunks that are stored, unless it is nil
@@ -265,7 +267,7 @@ var retries = [...]time.Duration{100 * time.Millisecond, 500 * time.Millisecond,
 var errChanged = errors.New("changed while it was read")
 
 // A readFunc turns the first size bytes of a file into content.
-type readFunc func(f *os.File, size int64) (Entry, error)
+type readFunc func(f io.Reader, size int64) (Entry, error)
 
 // settle reads a file with read, again if it changed meanwhile, and reports to t.done. Only
 // an error of the push itself is returned.
@@ -284,12 +286,9 @@ func (c *capture) settle(t fileTask, read readFunc) error {
 			return fatal.error
 		}
 	}
-	if errors.Is(err, errChanged) {
+	if errors.Is(err, errChanged) && !errors.Is(err, errTorn) {
 		e.Marks |= MarkChanged
 		err = nil
-	}
-	if t.busy {
-		e.Marks |= MarkJournal
 	}
 	c.progress.finished(t.info.Size())
 	t.done(e, st, err)
@@ -310,6 +309,10 @@ func (c *capture) once(t fileTask, read readFunc) (e Entry, st index.Stat, err e
 	before, err := f.Stat()
 	if err != nil {
 		return e, st, err
+	}
+	if !t.plain && beginsDatabase(f) {
+		f.Close() // an image is made while nothing else here has it open
+		return c.database(t, before, read)
 	}
 	if !os.SameFile(before, t.info) { // replaced since the walk: by a file, not by a link to one?
 		if now, err := c.root.Lstat(t.local); err != nil {
@@ -348,7 +351,7 @@ func (c *capture) once(t fileTask, read readFunc) (e Entry, st index.Stat, err e
 
 // small reads a file that fits a buffer.
 func (w *worker) small(t fileTask) error {
-	return w.c.settle(t, func(f *os.File, size int64) (Entry, error) {
+	return w.c.settle(t, func(f io.Reader, size int64) (Entry, error) {
 		if size >= smallFile { // it has grown since the walk
 			r := pieceReader{get: func() []byte { return nil }, put: func([]byte) {}, run: func(job func(*worker) error) error { return job(w) }}
 			return w.c.pieces(f, size, t.secret, r)
@@ -383,7 +386,7 @@ func (w *worker) small(t fileTask) error {
 
 // large reads a file piece by piece.
 func (c *capture) large(t fileTask, r pieceReader) error {
-	return c.settle(t, func(f *os.File, size int64) (Entry, error) { return c.pieces(f, size, t.secret, r) })
+	return c.settle(t, func(f io.Reader, size int64) (Entry, error) { return c.pieces(f, size, t.secret, r) })
 }
 
 // A pieceReader says where the buffers of a large file come from and go to, and who does
@@ -395,7 +398,7 @@ type pieceReader struct {
 }
 
 // pieces reads size bytes in large buffers, cuts them, and has the chunks stored.
-func (c *capture) pieces(f *os.File, size int64, secret bool, r pieceReader) (e Entry, err error) {
+func (c *capture) pieces(f io.Reader, size int64, secret bool, r pieceReader) (e Entry, err error) {
 	var ids [][]byte
 	var tail []byte
 	var pending sync.WaitGroup

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,9 +45,9 @@ func settle(t *testing.T, dir string, read readFunc) (out settled) {
 // whole reads as a worker does, then calls after with the number of the reading.
 func whole(after func(n int)) readFunc {
 	n := 0
-	return func(f *os.File, size int64) (Entry, error) {
+	return func(f io.Reader, size int64) (Entry, error) {
 		b := make([]byte, size)
-		got, _ := f.ReadAt(b, 0)
+		got, _ := io.ReadFull(f, b)
 		n++
 		after(n)
 		id := pack.Sum(b[:got])

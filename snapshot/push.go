@@ -12,6 +12,7 @@ import (
 
 	"satchel/chunker"
 	"satchel/index"
+	"satchel/snapshot/sqlite"
 	"satchel/snapshot/workspace"
 	"satchel/store"
 	"satchel/store/canon"
@@ -43,6 +44,7 @@ type Push struct {
 	Name    string // of the workspace, if it is new
 	Git     workspace.Git
 	Version string
+	Images  string // folder for private images of databases, this run's alone; made, and removed in the end
 
 	Safety  *Safety           // what this device had before it changed its files: sent first; nil: nothing
 	Damaged map[pack.Key]bool // packs that this device knows to be damaged: what they held is sent again if it is here
@@ -57,8 +59,10 @@ type Push struct {
 	Now      func() time.Time
 	Sleep    func(context.Context, time.Duration) error
 
-	open    func(local string) (*os.File, error) // for tests; nil: below the root
-	staging bool                                 // nothing goes to the repository
+	staging bool // nothing goes to the repository
+
+	open  func(local string) (*os.File, error)                                 // for tests; nil: below the root
+	image func(context.Context, string, sqlite.Options) (*sqlite.Image, error) // for tests; nil: sqlite.Open
 }
 
 // Pushed is what a push did.
@@ -144,7 +148,7 @@ func (p *Push) once(ctx context.Context) (*Pushed, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer b.root.Close()
+	defer b.close()
 	defer b.capture.sink.abandon()
 	root, err := b.build(ctx, parent.Root)
 	if err != nil {
@@ -217,24 +221,31 @@ func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder
 		return nil, err
 	}
 	c := &capture{root: root, cut: cut, index: p.Index, sink: sink, progress: p.Progress, sleep: p.Sleep,
-		open: func(local string) (*os.File, error) { return root.OpenFile(local, os.O_RDONLY|nonblock, 0) },
-		dry:  dry, damaged: p.Damaged, known: map[pack.ID]bool{}, used: map[pack.Key]bool{}}
+		open:  func(local string) (*os.File, error) { return root.OpenFile(local, os.O_RDONLY|nonblock, 0) },
+		image: sqlite.Open, dry: dry, damaged: p.Damaged, known: map[pack.ID]bool{}, used: map[pack.Key]bool{}}
 	if p.open != nil {
 		c.open = p.open
 	}
-	if !p.staging {
-		if err := p.resume(s, c); err != nil {
-			root.Close()
-			return nil, err
-		}
+	if p.image != nil {
+		c.image = p.image
+	}
+	b := &builder{tree: tree, root: root, capture: c, index: p.Index, reader: reader, workspace: p.Lineage.StateKey(),
+		progress: p.Progress, force: p.Force, dry: dry, states: map[string]index.Dir{}}
+	c.stage, c.warn = p.Images, b.warn
+	err = ClearImages(p.Images)
+	if err == nil && !p.staging {
+		err = p.resume(s, c)
+	}
+	if err != nil {
+		root.Close()
+		return nil, err
 	}
 	workers := p.Workers
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0) + 1
 	}
 	c.start(ctx, workers)
-	return &builder{tree: tree, root: root, capture: c, index: p.Index, reader: reader, workspace: p.Lineage.StateKey(),
-		progress: p.Progress, force: p.Force, dry: dry, states: map[string]index.Dir{}}, nil
+	return b, nil
 }
 
 // resume takes up the packs that an interrupted push had acknowledged.

@@ -19,7 +19,7 @@ func (p *Push) Resend(ctx context.Context, files bool, salvage func(add func(sea
 	if err != nil {
 		return err
 	}
-	defer b.root.Close()
+	defer b.close()
 	defer b.capture.sink.abandon()
 	b.dry = true // the file state stays as it is: no snapshot comes of this
 	lost, err := salvage(b.capture.sink.copy)

@@ -34,7 +34,7 @@ func (p *Push) Stage(ctx context.Context, parent ledger.Snapshot, spool store.St
 	if err != nil {
 		return nil, err
 	}
-	defer b.root.Close()
+	defer b.close()
 	sink := b.capture.sink
 	defer sink.abandon()
 	var many []index.Pack // what sink would have registered

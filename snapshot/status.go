@@ -24,7 +24,7 @@ func (p *Push) Compare(ctx context.Context, base ledger.Snapshot) (*Compared, er
 	if err != nil {
 		return nil, err
 	}
-	defer b.root.Close()
+	defer b.close()
 	root := base.Root
 	if _, err := b.build(ctx, root); err != nil {
 		return nil, err

@@ -46,9 +46,10 @@ type Mark uint64
 
 const (
 	MarkChanged Mark = 1 << iota // it changed while it was read
-	MarkJournal                  // a SQLite database whose -wal or -journal was not empty
+	MarkJournal                  // a SQLite database without what its -wal or -journal held
 	MarkGrew                     // it only grew; what is stored is its first part
 	MarkUnread                   // it could not be read; the content is the parent snapshot's
+	MarkPlain                    // it begins as a SQLite database, and SQLite cannot read it
 )
 
 // Entry is one name in a directory (FORMAT.md §5).

@@ -93,7 +93,7 @@ func (s *session) push(p *snapshot.Progress) (*snapshot.Push, error) {
 		return nil, err
 	}
 	return &snapshot.Push{Store: s.store, Keys: s.access.Keys, Keyring: s.access.Keyring, Log: s.access.Log, Index: s.index,
-		Me: s.access.Me, Lineage: s.lineage, Rules: s.rules, Name: s.name(), Git: s.git, Version: version, Damaged: health.Damaged(),
+		Me: s.access.Me, Lineage: s.lineage, Rules: s.rules, Name: s.name(), Git: s.git, Version: version, Images: s.images, Damaged: health.Damaged(),
 		Uploads: uploads, Progress: p, Rand: a.rand, Now: a.now, Sleep: a.sleep}, nil
 }
 

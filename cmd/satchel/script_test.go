@@ -23,13 +23,14 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 	"github.com/rogpeppe/go-internal/testscript"
-	_ "modernc.org/sqlite" // the driver of databases that stories make
 
+	"satchel/snapshot/sqlite/sqlitetest"
 	"satchel/store"
 	"satchel/store/storetest/azurite"
 )
 
 func TestMain(m *testing.M) {
+	sqlitetest.Main()
 	testscript.Main(m, map[string]func(){
 		"satchel":       func() { satchel() },
 		"satchel-dying": func() { satchel(dies) },
@@ -127,6 +128,7 @@ func TestAzureScript(t *testing.T) {
 }
 
 func setup(e *testscript.Env) error {
+	e.Values[programs{}] = map[string]*sqlitetest.Process{}
 	fixture, err := os.ReadFile(filepath.Join("..", "..", "snapshot", "workspace", "testdata", "manifest-1.0.json"))
 	if err != nil {
 		return err
@@ -165,6 +167,9 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"random":   cmdRandom,
 	"sqlite":   cmdSQLite,
 	"table":    cmdTable,
+	"sql":      cmdSQL,
+	"query":    cmdQuery,
+	"program":  cmdProgram,
 	"flip":     cmdFlip,
 	"same":     cmdSame,
 	"json":     cmdJSON,
@@ -240,6 +245,52 @@ func cmdSQLite(ts *testscript.TestScript, neg bool, args []string) {
 	page[31] = 1                                                      // pages
 	copy(page[200:], args[1])
 	write(ts, args[0], page)
+}
+
+// sql FILE SQL: a program opens the database, runs this, and closes it.
+func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "sql FILE SQL")
+	db, err := sqlitetest.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(errors.Join(err, db.Close()))
+}
+
+// query FILE SQL WANT: a program finds one row, of one value.
+func cmdQuery(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 3, "query FILE SQL WANT")
+	db, err := sqlitetest.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var got string
+	err = db.QueryRow(args[1]).Scan(&got)
+	ts.Check(errors.Join(err, db.Close()))
+	if got != args[2] {
+		ts.Fatalf("%s says %q, not %q", args[0], got, args[2])
+	}
+}
+
+// programs are those that a script has started, by the database that they have open.
+type programs struct{}
+
+// program opens FILE MODE SQL: another process runs this and keeps the database open; program
+// closes FILE, and program crashes FILE: it ends.
+func cmdProgram(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.Value(programs{}).(map[string]*sqlitetest.Process)
+	switch {
+	case !neg && len(args) == 4 && args[0] == "opens":
+		path := ts.MkAbs(args[1])
+		p, err := sqlitetest.Launch(sqlitetest.Order{Path: path, Mode: args[2], Do: "exec", SQL: args[3]})
+		ts.Check(err)
+		ts.Defer(p.Kill)
+		running[path] = p
+	case !neg && len(args) == 2 && args[0] == "closes":
+		_, err := running[ts.MkAbs(args[1])].End()
+		ts.Check(err)
+	case !neg && len(args) == 2 && args[0] == "crashes":
+		running[ts.MkAbs(args[1])].Kill()
+	default:
+		ts.Fatalf("usage: program opens FILE MODE SQL, or program closes FILE, or program crashes FILE")
+	}
 }
 
 // table FILE NAME ROWS: the database has this table with so many rows; without ROWS it has none of

@@ -124,6 +124,7 @@ type session struct {
 	store  *counted
 	access *access.Access
 	index  *index.Index
+	images string // folder for private images of databases: whoever has the index open uses it
 	reader *snapshot.Reader
 
 	root    string // the workspace folder; "" for commands without one
@@ -313,6 +314,7 @@ func (s *session) openIndex() error {
 	if s.index, err = index.Open(path, s.access.Repository); err != nil {
 		return err
 	}
+	s.images = filepath.Join(filepath.Dir(path), "images")
 	if why := s.index.Rebuilt(); why != "" {
 		s.a.debug("index made anew: %s", why)
 	}

@@ -111,7 +111,7 @@ func (s *session) compare(ctx context.Context) (*report, error) {
 // comparer is what compares the files here with a snapshot.
 func (s *session) comparer() *snapshot.Push {
 	return &snapshot.Push{Store: s.store, Keys: s.access.Keys, Keyring: s.access.Keyring, Log: s.access.Log, Index: s.index, Me: s.access.Me,
-		Lineage: s.lineage, Rules: s.rules, Rand: s.a.rand, Now: s.a.now, Sleep: s.a.sleep}
+		Lineage: s.lineage, Rules: s.rules, Images: s.images, Rand: s.a.rand, Now: s.a.now, Sleep: s.a.sleep}
 }
 
 // sign is + for what is only here, - for what is only there, ~ for what differs.

@@ -11,7 +11,6 @@ import (
 
 	"satchel/snapshot"
 	"satchel/snapshot/sqlite"
-	"satchel/store/durable"
 )
 
 // countedImage is the size of the largest database whose tables diff fetches and counts.
@@ -70,11 +69,10 @@ func (d *differ) readTables(ctx context.Context) error {
 		if c.Letter() != snapshot.Modified || !mayBeDatabase(c.Old) || !mayBeDatabase(c.New) {
 			continue
 		}
-		stage, err := d.s.stage()
-		if err != nil {
-			return err
+		err := snapshot.ClearImages(d.s.images)
+		if err == nil {
+			err = errors.Join(d.tablesOf(ctx, c, d.s.images), os.RemoveAll(d.s.images))
 		}
-		err = errors.Join(d.tablesOf(ctx, c, stage), os.RemoveAll(stage))
 		why := sentinel(err, sqlite.ErrNotDatabase, sqlite.ErrDamaged, sqlite.ErrBusy, sqlite.ErrChanged)
 		switch {
 		case err != nil && why == nil:
@@ -173,18 +171,4 @@ func pairTables(old, now []sqlite.Table) []tableChange {
 		out = append(out, t)
 	}
 	return out
-}
-
-// stage makes a private folder of this device for what must not be seen; the caller removes it.
-// What a crash left there goes first: the lock on the index says that nobody else uses it.
-func (s *session) stage() (string, error) {
-	path, err := s.indexPath()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(filepath.Dir(path), "stage")
-	if err := os.RemoveAll(dir); err != nil {
-		return "", err
-	}
-	return dir, durable.MkdirAll(dir, 0o700)
 }

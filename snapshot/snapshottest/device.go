@@ -79,6 +79,9 @@ func (d *Device) place() access.Place {
 // IndexPath is the file of the device's index.
 func (d *Device) IndexPath() string { return filepath.Join(d.Home, "index.db") }
 
+// Images is the folder for private images of databases.
+func (d *Device) Images() string { return filepath.Join(d.Home, "images") }
+
 func (d *Device) open() {
 	d.T.Helper()
 	d.T.Cleanup(d.Close)
@@ -144,7 +147,7 @@ func (d *Device) Push() *snapshot.Push {
 	rules, err := workspace.Load(context.Background(), d.Root, nil)
 	d.ok(err)
 	return &snapshot.Push{Store: d.Store, Keys: d.Access.Keys, Keyring: d.Access.Keyring, Log: d.Access.Log, Index: d.Index, Me: d.Access.Me,
-		Lineage: d.Lineage, Rules: rules, Name: "clinic", Version: "test", Workers: 1, Uploads: 1, Rand: rand.Reader, Now: time.Now,
+		Lineage: d.Lineage, Rules: rules, Name: "clinic", Version: "test", Images: d.Images(), Workers: 1, Uploads: 1, Rand: rand.Reader, Now: time.Now,
 		Sleep: func(context.Context, time.Duration) error { return nil }}
 }
 

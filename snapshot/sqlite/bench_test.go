@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"satchel/snapshot/sqlite"
+	"satchel/snapshot/sqlite/sqlitetest"
 )
 
 // What an image of 200 MB costs, and its check.
@@ -20,7 +21,7 @@ func BenchmarkImage(b *testing.B) {
 			b.Run(fmt.Sprintf("%s, open %t", mode, open), func(b *testing.B) {
 				o := sqlite.Options{Stage: b.TempDir()}
 				if open {
-					db, err := database(path)
+					db, err := sqlitetest.Open(path)
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -60,7 +61,7 @@ func BenchmarkImage(b *testing.B) {
 func BenchmarkSmallImage(b *testing.B) {
 	for _, mode := range []string{"wal", "delete"} {
 		path := filepath.Join(b.TempDir(), "small.db")
-		db, err := database(path, "journal_mode("+mode+")")
+		db, err := sqlitetest.Open(path, "journal_mode("+mode+")")
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -98,7 +99,7 @@ func BenchmarkWriter(b *testing.B) {
 				path := filepath.Join(b.TempDir(), "bank.db")
 				makeLarge(b, path, mode, 200)
 				o := sqlite.Options{Stage: b.TempDir()}
-				w := start(b, order{Path: path, Mode: mode, Do: "write", Gentle: true})
+				w := sqlitetest.Start(b, sqlitetest.Order{Path: path, Mode: mode, Do: "write", Gentle: true})
 				images := 0
 				for b.Loop() {
 					for end := time.Now().Add(5 * time.Second); time.Now().Before(end); images++ {
@@ -115,7 +116,7 @@ func BenchmarkWriter(b *testing.B) {
 						}
 					}
 				}
-				r := w.stop()
+				r := w.Stop()
 				b.ReportMetric(float64(r.Longest.Milliseconds()), "ms-longest")
 				b.ReportMetric(float64(r.Transactions), "transactions")
 				b.ReportMetric(float64(images), "images")

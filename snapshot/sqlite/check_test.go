@@ -12,11 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"satchel/snapshot/sqlite"
+	"satchel/snapshot/sqlite/sqlitetest"
 )
 
 func TestCheckImage(t *testing.T) {
 	bank := filepath.Join(t.TempDir(), "bank.db")
-	makeBank(t, bank, "wal")
+	sqlitetest.Make(t, bank, "wal")
 	whole, err := os.ReadFile(bank)
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +61,7 @@ func TestCheckImage(t *testing.T) {
 // damage beside it is found.
 func TestCheckImageWithoutTheOwnersExtensions(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	db, err := database(path)
+	db, err := sqlitetest.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestCheckImageWithoutTheOwnersExtensions(t *testing.T) {
 
 func TestTables(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	db, err := database(path)
+	db, err := sqlitetest.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

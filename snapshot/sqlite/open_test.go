@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"satchel/snapshot/sqlite"
+	"satchel/snapshot/sqlite/sqlitetest"
 )
 
 // listing is everything that a program could tell of a folder's files, but for when they were read.
@@ -62,30 +63,20 @@ func impatient(t *testing.T) sqlite.Options {
 	return sqlite.Options{Stage: t.TempDir(), Sleep: func(context.Context, time.Duration) error { return nil }}
 }
 
-// makeBank makes a bank that is closed in the mode.
-func makeBank(t *testing.T, path, mode string, pragmas ...string) {
-	t.Helper()
-	db, err := database(path, append(pragmas, "journal_mode("+mode+")")...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(found(db), db.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Whatever is beside a database and whoever has it open, the image is consistent and its owner
 // finds everything as it was.
 func TestOpenLeavesEverythingAsItWas(t *testing.T) {
 	killed := func(do string) func(*testing.T, string, string) {
 		return func(t *testing.T, path, mode string) {
-			start(t, order{Path: path, Mode: mode, Do: do}).kill()
+			sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: do}).Kill()
 		}
 	}
 	held := func(do string) func(*testing.T, string, string) {
-		return func(t *testing.T, path, mode string) { start(t, order{Path: path, Mode: mode, Do: do}) }
+		return func(t *testing.T, path, mode string) {
+			sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: do})
+		}
 	}
-	closed := func(t *testing.T, path, mode string) { makeBank(t, path, mode) }
+	closed := func(t *testing.T, path, mode string) { sqlitetest.Make(t, path, mode) }
 	with := func(f func(*testing.T, string, string), suffixes ...string) func(*testing.T, string, string) {
 		return func(t *testing.T, path, mode string) {
 			f(t, path, mode)
@@ -158,7 +149,7 @@ func TestOpenLeavesEverythingAsItWas(t *testing.T) {
 				if way != now.way && !(way == sqlite.File && now.way == sqlite.Rollback) && (way != sqlite.Rollback || runtime.GOOS != "windows") {
 					t.Errorf("way %s, want %s", way, now.way)
 				}
-				if err := sound(t.Context(), kept); err != nil {
+				if err := sqlitetest.Sound(t.Context(), kept); err != nil {
 					t.Errorf("%s: %v", way, err)
 				}
 				if diff := cmp.Diff(before, listing(t, dir)); diff != "" {
@@ -175,7 +166,7 @@ func TestOpenLeavesEverythingAsItWas(t *testing.T) {
 // What a program wrote last is in the image, not in the file: this is what a -wal is about.
 func TestOpenSeesTheWAL(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
-	db, err := database(path, "journal_mode(wal)", "wal_autocheckpoint(0)")
+	db, err := sqlitetest.Open(path, "journal_mode(wal)", "wal_autocheckpoint(0)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +193,7 @@ func TestImageOfAnIdleDatabaseIsItsFile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.page, ", ", tt.mode, ", ", tt.pad), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.db")
-			db, err := database(path, "page_size("+tt.page+")", "journal_mode("+tt.mode+")")
+			db, err := sqlitetest.Open(path, "page_size("+tt.page+")", "journal_mode("+tt.mode+")")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -276,13 +267,13 @@ func TestImageAcrossTheLocks(t *testing.T) {
 	for _, mode := range []string{"wal", "delete"} {
 		path := filepath.Join(t.TempDir(), "large.db")
 		size := makeLarge(t, path, mode, 1040)
-		p := start(t, order{Path: path, Mode: mode, Do: "sit"})
+		p := sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: "sit"})
 		kept, way := capture(t, path, impatient(t))
-		p.stop()
+		p.Stop()
 		if info, err := os.Stat(kept); err != nil || info.Size() < size || size < 1<<30 {
 			t.Errorf("%d bytes of %d, %v", info.Size(), size, err)
 		}
-		if err := sound(t.Context(), kept); err != nil {
+		if err := sqlitetest.Sound(t.Context(), kept); err != nil {
 			t.Errorf("%s: %v", way, err)
 		}
 	}
@@ -296,11 +287,11 @@ func sumOf(path string) (sum [32]byte, err error) {
 // makeLarge makes a bank with a table of so many MiB beside it, and returns the file's size.
 func makeLarge(t testing.TB, path, mode string, mib int) int64 {
 	t.Helper()
-	db, err := database(path, "journal_mode("+mode+")", "synchronous(off)")
+	db, err := sqlitetest.Open(path, "journal_mode("+mode+")", "synchronous(off)")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := found(db); err != nil {
+	if err := sqlitetest.Found(db); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.Exec(`CREATE TABLE scan(id INTEGER PRIMARY KEY, image BLOB);
@@ -330,22 +321,22 @@ func TestPathsWithOddCharacters(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(dir, odd)
-			o := order{Path: filepath.Join(t.TempDir(), "plain"), Mode: mode, Do: "sit"}
-			p := start(t, o) // JSON knows no such bytes
-			p.stop()
+			o := sqlitetest.Order{Path: filepath.Join(t.TempDir(), "plain"), Mode: mode, Do: "sit"}
+			p := sqlitetest.Start(t, o) // JSON knows no such bytes
+			p.Stop()
 			if err := os.Rename(o.Path, path); err != nil {
 				t.Fatal(err)
 			}
-			db, err := database(path)
+			db, err := sqlitetest.Open(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer db.Close()
-			if err := audit(t.Context(), db); err != nil {
+			if err := sqlitetest.Audit(t.Context(), db); err != nil {
 				t.Fatal(err)
 			}
 			kept, way := capture(t, path, impatient(t))
-			if err := sound(t.Context(), kept); err != nil {
+			if err := sqlitetest.Sound(t.Context(), kept); err != nil {
 				t.Errorf("%s: %v", way, err)
 			}
 			if by, err := sqlite.InUse(path); len(by) == 0 || err != nil {
@@ -357,7 +348,7 @@ func TestPathsWithOddCharacters(t *testing.T) {
 
 func TestPlainFiles(t *testing.T) {
 	bank := filepath.Join(t.TempDir(), "bank.db")
-	makeBank(t, bank, "delete")
+	sqlitetest.Make(t, bank, "delete")
 	whole, err := os.ReadFile(bank)
 	if err != nil {
 		t.Fatal(err)
@@ -414,7 +405,7 @@ func TestOpenOfWhatIsNoFile(t *testing.T) {
 		t.Error("a folder was opened")
 	}
 	bank := filepath.Join(dir, "bank.db")
-	makeBank(t, bank, "delete")
+	sqlitetest.Make(t, bank, "delete")
 	if err := os.Symlink(bank, filepath.Join(dir, "link")); err != nil {
 		t.Skip(err)
 	}
@@ -427,7 +418,7 @@ func TestOpenOfWhatIsNoFile(t *testing.T) {
 func TestOnePage(t *testing.T) {
 	for _, mode := range []string{"wal", "delete"} {
 		path := filepath.Join(t.TempDir(), "a.db")
-		db, err := database(path, "journal_mode("+mode+")")
+		db, err := sqlitetest.Open(path, "journal_mode("+mode+")")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -447,7 +438,7 @@ func TestOnePage(t *testing.T) {
 // A program that never lets go is waited for as long as Options say, and no longer.
 func TestBusyToTheEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bank.db")
-	start(t, order{Path: path, Mode: "delete", Do: "crash"}) // and not killed: it holds the lock
+	sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: "delete", Do: "crash"}) // and not killed: it holds the lock
 	var slept time.Duration
 	o := sqlite.Options{Stage: t.TempDir(), Wait: 3 * time.Second, Sleep: func(_ context.Context, d time.Duration) error {
 		slept += d
@@ -475,7 +466,7 @@ func TestUnchangedNoticesAWriter(t *testing.T) {
 	for _, mode := range []string{"wal", "delete"} {
 		t.Run(mode, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "bank.db")
-			makeBank(t, path, mode)
+			sqlitetest.Make(t, path, mode)
 			o := impatient(t)
 			o.Now = later
 			img, err := sqlite.Open(t.Context(), path, o)
@@ -489,7 +480,7 @@ func TestUnchangedNoticesAWriter(t *testing.T) {
 			if err := img.Unchanged(); err != nil {
 				t.Fatal(err)
 			}
-			start(t, order{Path: path, Mode: mode, Do: "sit"})
+			sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: "sit"})
 			if err := img.Unchanged(); !errors.Is(err, sqlite.ErrChanged) {
 				t.Errorf("Unchanged: %v, want ErrChanged", err)
 			}
@@ -504,18 +495,18 @@ func TestImagesUnderAProgramThatComesAndGoes(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "bank.db")
-			visitor := start(t, order{Path: path, Mode: mode, Do: "visit"})
+			visitor := sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: "visit"})
 			ways := map[sqlite.Way]int{}
 			o := sqlite.Options{Stage: t.TempDir()}
 			for end := time.Now().Add(time.Second); time.Now().Before(end); {
 				kept, way := capture(t, path, o)
-				if err := sound(t.Context(), kept); err != nil {
+				if err := sqlitetest.Sound(t.Context(), kept); err != nil {
 					t.Fatalf("an image (%s): %v", way, err)
 				}
 				ways[way]++
 			}
-			t.Logf("%v; %d visits", ways, visitor.stop().Transactions)
-			start(t, order{Path: path, Mode: mode, Do: "visit"}).stop()
+			t.Logf("%v; %d visits", ways, visitor.Stop().Transactions)
+			sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: "visit"}).Stop()
 			if diff := cmp.Diff([]string{"bank.db"}, names(t, dir)); diff != "" {
 				t.Errorf("when all have gone (-want +got):\n%s", diff)
 			}

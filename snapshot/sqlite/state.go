@@ -12,7 +12,7 @@ import (
 // What a database is not.
 var (
 	// ErrNotDatabase: it has no header of SQLite's, or what follows is encrypted.
-	ErrNotDatabase = errors.New("not a SQLite database")
+	ErrNotDatabase = errors.New("not a SQLite database, or encrypted")
 	// ErrDamaged: a SQLite database by its header, which SQLite cannot read.
 	ErrDamaged = errors.New("the database is damaged")
 )

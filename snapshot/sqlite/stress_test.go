@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"satchel/snapshot/sqlite"
+	"satchel/snapshot/sqlite/sqlitetest"
 )
 
 // stressTime is how long each kind of writer runs: SATCHEL_LONG seconds, or a few.
@@ -40,18 +40,6 @@ func keep(t *testing.T, img *sqlite.Image) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// sound reports what is wrong with a bank in a private file; its folder is the file's own.
-func sound(ctx context.Context, path string) error {
-	if err := sqlite.CheckImage(ctx, path); err != nil {
-		return err
-	}
-	db, err := database(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(audit(ctx, db), db.Close())
 }
 
 // capture takes an image, again if the file changed under it.
@@ -104,13 +92,13 @@ func TestImagesAreConsistentUnderWriters(t *testing.T) {
 			t.Logf("seed %d", seed)
 			path := filepath.Join(t.TempDir(), "bank.db")
 			stage := t.TempDir()
-			writer := start(t, order{Path: path, Mode: mode, Do: "write", Seed: seed})
+			writer := sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: "write", Seed: seed})
 			ways := map[sqlite.Way]int{}
 			plain, torn := 0, map[string]int{}
 			for end := time.Now().Add(stressTime(t)); time.Now().Before(end) || len(torn) == 0 && plain < 200; {
 				kept, way := capture(t, path, sqlite.Options{Stage: stage})
 				ways[way]++
-				if err := sound(t.Context(), kept); err != nil {
+				if err := sqlitetest.Sound(t.Context(), kept); err != nil {
 					t.Fatalf("an image (%s): %v", way, err)
 				}
 				if torn["database"]+torn["with sidecars"] > 3 {
@@ -118,21 +106,21 @@ func TestImagesAreConsistentUnderWriters(t *testing.T) {
 				}
 				for name, suffixes := range map[string][]string{"database": {""}, "with sidecars": {"", "-wal", "-journal"}} {
 					plain++
-					if err := sound(t.Context(), copyPlain(t, path, suffixes...)); err != nil {
+					if err := sqlitetest.Sound(t.Context(), copyPlain(t, path, suffixes...)); err != nil {
 						torn[name]++
 					}
 				}
 			}
-			r := writer.stop()
+			r := writer.Stop()
 			t.Logf("images %v; of %d plain copies torn %v; %d transactions, the longest %v, %d refused", ways, plain, torn, r.Transactions, r.Longest, r.Busy)
 			if len(torn) == 0 {
 				t.Error("no plain copy was torn: the writer is too tame for this test")
 			}
-			again := start(t, order{Path: path, Mode: mode, Do: "write", Seed: seed + 1})
+			again := sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: "write", Seed: seed + 1})
 			time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
-			again.kill()
+			again.Kill()
 			kept, way := capture(t, path, sqlite.Options{Stage: stage})
-			if err := sound(t.Context(), kept); err != nil {
+			if err := sqlitetest.Sound(t.Context(), kept); err != nil {
 				t.Errorf("an image (%s) after the writer was killed: %v", way, err)
 			}
 			if left, err := os.ReadDir(stage); err != nil || len(left) > 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"satchel/snapshot/sqlite"
+	"satchel/snapshot/sqlite/sqlitetest"
 )
 
 // A program that has the database open and does nothing holds no lock, and is found.
@@ -20,13 +21,13 @@ func TestInUseNamesAnIdleProgram(t *testing.T) {
 			if by, err := sqlite.InUse(path); len(by) > 0 || err != nil {
 				t.Errorf("before it is there: %v, %v", by, err)
 			}
-			p := start(t, order{Path: path, Mode: mode, Do: "sit"})
+			p := sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: "sit"})
 			by, err := sqlite.InUse(path)
-			if err != nil || len(by) != 1 || !strings.Contains(by[0], fmt.Sprintf("(pid %d)", p.cmd.Process.Pid)) {
-				t.Errorf("%v, %v; want the name of process %d", by, err, p.cmd.Process.Pid)
+			if err != nil || len(by) != 1 || !strings.Contains(by[0], fmt.Sprintf("(pid %d)", p.Pid())) {
+				t.Errorf("%v, %v; want the name of process %d", by, err, p.Pid())
 			}
 			t.Log(by)
-			p.stop()
+			p.Stop()
 			if by, err := sqlite.InUse(path); len(by) > 0 || err != nil {
 				t.Errorf("after it has ended: %v, %v", by, err)
 			}
@@ -36,7 +37,7 @@ func TestInUseNamesAnIdleProgram(t *testing.T) {
 
 func TestSidecars(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bank.db")
-	start(t, order{Path: path, Mode: "wal", Do: "sit"}).kill()
+	sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: "wal", Do: "sit"}).Kill()
 	if err := os.WriteFile(path+"-other", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +51,9 @@ func TestSidecars(t *testing.T) {
 // -wal it would be read as damaged.
 func TestRestoreInOrder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bank.db")
-	start(t, order{Path: path, Mode: "wal", Do: "sit"}).stop()
+	sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: "wal", Do: "sit"}).Stop()
 	kept, _ := capture(t, path, impatient(t))
-	start(t, order{Path: path, Mode: "wal", Do: "sit"}).kill()
+	sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: "wal", Do: "sit"}).Kill()
 
 	beside, err := sqlite.Sidecars(path)
 	if err != nil {
@@ -67,10 +68,10 @@ func TestRestoreInOrder(t *testing.T) {
 	if err := os.Rename(kept, path); err != nil {
 		t.Fatal(err)
 	}
-	if err := sound(t.Context(), path); err != nil {
+	if err := sqlitetest.Sound(t.Context(), path); err != nil {
 		t.Error(err)
 	}
-	if err := sound(t.Context(), filepath.Join(away, "bank.db")); err != nil {
+	if err := sqlitetest.Sound(t.Context(), filepath.Join(away, "bank.db")); err != nil {
 		t.Errorf("what was moved away: %v", err)
 	}
 }

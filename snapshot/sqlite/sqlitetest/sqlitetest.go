@@ -1,4 +1,13 @@
-package sqlite_test
+// Package sqlitetest gives tests other processes that use a database: a bank, in which every
+// transaction keeps the sum of the accounts.
+//
+//	func TestMain(m *testing.M) { sqlitetest.Main(); os.Exit(m.Run()) }
+//
+//	p := sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: "wal", Do: "write"})
+//	… // take images
+//	report := p.Stop()
+//	err := sqlitetest.Sound(ctx, image)
+package sqlitetest
 
 import (
 	"bufio"
@@ -19,102 +28,126 @@ import (
 
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"satchel/snapshot/sqlite"
 )
 
 // The environment variable that makes the test binary another program: a JSON order.
 const orderEnv = "SATCHEL_SQLITE_ORDER"
 
-func TestMain(m *testing.M) {
-	if s := os.Getenv(orderEnv); s != "" {
-		var o order
-		err := json.Unmarshal([]byte(s), &o)
-		if err == nil {
-			err = o.run()
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+// Main makes the process of a test binary that Start started another program. It returns if it
+// is not one.
+func Main() {
+	s := os.Getenv(orderEnv)
+	if s == "" {
 		return
 	}
-	os.Exit(m.Run())
+	var o Order
+	err := json.Unmarshal([]byte(s), &o)
+	if err == nil {
+		err = o.run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
-// An order is what another process does with a database.
-type order struct {
+// An Order is what another process does with a database.
+type Order struct {
 	Path   string
 	Mode   string // of the journal
-	Do     string // write, visit (open, write and close), sit (after a transaction), crash (sit in one half written)
+	Do     string // write, visit (open, write and close), sit (after a transaction), crash (sit in one half written), exec (SQL, then sit)
+	SQL    string
 	Seed   uint64
 	Gentle bool // no VACUUM, no TRUNCATE, a transaction each millisecond
 }
 
-// report is what a writer says in the end.
-type report struct {
+// Report is what a writer says in the end.
+type Report struct {
 	Transactions int
 	Longest      time.Duration // of a transaction
 	Busy         int           // transactions that found it locked for a second
 }
 
-// other is such a process.
-type other struct {
+// Process is such a process.
+type Process struct {
 	t   testing.TB
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// start runs the order until it says that it is ready.
-func start(t testing.TB, o order) *other {
+// Start runs the order until it says that it is ready. The process ends with the test.
+func Start(t testing.TB, o Order) *Process {
 	t.Helper()
-	b, err := json.Marshal(o)
+	p, err := Launch(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &other{t: t, cmd: exec.Command(os.Args[0], "-test.run=^$")}
-	p.cmd.Env = append(os.Environ(), orderEnv+"="+string(b))
-	p.cmd.Stderr = os.Stderr
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.out = bufio.NewReader(out)
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.kill)
-	if s, err := p.out.ReadString('\n'); err != nil || s != "ready\n" {
-		t.Fatalf("the other process said %q, %v", s, err)
-	}
+	p.t = t
+	t.Cleanup(p.Kill)
 	return p
 }
 
-// stop ends it in good order, and returns what it reports.
-func (p *other) stop() (r report) {
-	p.t.Helper()
-	_ = p.in.Close()
-	if err := json.NewDecoder(p.out).Decode(&r); err != nil {
-		p.t.Errorf("the other process reports: %v", err)
+// Launch is Start for who has no test; Kill is then the caller's.
+func Launch(o Order) (*Process, error) {
+	b, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
 	}
-	if err := p.cmd.Wait(); err != nil {
+	p := &Process{cmd: exec.Command(os.Args[0], "-test.run=^$")}
+	p.cmd.Env = append(os.Environ(), orderEnv+"="+string(b))
+	p.cmd.Stderr = os.Stderr
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if s, err := p.out.ReadString('\n'); err != nil || s != "ready\n" {
+		p.Kill()
+		return nil, fmt.Errorf("the other process said %q, %v", s, err)
+	}
+	return p, nil
+}
+
+// Pid is its process id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Stop ends it in good order, and returns what it reports.
+func (p *Process) Stop() Report {
+	p.t.Helper()
+	r, err := p.End()
+	if err != nil {
 		p.t.Errorf("the other process: %v", err)
 	}
 	return r
 }
 
-// kill ends it at once, as a power cut does.
-func (p *other) kill() {
+// End is Stop for who has no test.
+func (p *Process) End() (r Report, err error) {
+	_ = p.in.Close()
+	err = json.NewDecoder(p.out).Decode(&r)
+	return r, errors.Join(err, p.cmd.Wait())
+}
+
+// Kill ends it at once, as a power cut does.
+func (p *Process) Kill() {
 	if p.cmd.ProcessState == nil {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
 	}
 }
 
-// database opens a database as an ordinary program does.
-func database(path string, pragmas ...string) (*sql.DB, error) {
+// Open opens a database as an ordinary program does.
+func Open(path string, pragmas ...string) (*sql.DB, error) {
 	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
 	path = filepath.ToSlash(path)
 	if filepath.Separator != '/' {
@@ -135,8 +168,20 @@ const (
 	balance  = 1000 // each at first
 )
 
-// found makes a bank of about 4 MB.
-func found(db *sql.DB) error {
+// Make makes a bank that is closed in the mode.
+func Make(t testing.TB, path, mode string, pragmas ...string) {
+	t.Helper()
+	db, err := Open(path, append(pragmas, "journal_mode("+mode+")")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(Found(db), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Found makes a bank of about 4 MB.
+func Found(db *sql.DB) error {
 	_, err := db.Exec(`
 		CREATE TABLE account(id INTEGER PRIMARY KEY, balance INTEGER NOT NULL, note BLOB);
 		CREATE TABLE transfer(id INTEGER PRIMARY KEY, amount INTEGER NOT NULL, note BLOB);
@@ -148,8 +193,20 @@ func found(db *sql.DB) error {
 	return err
 }
 
-// audit checks what every transaction keeps.
-func audit(ctx context.Context, db *sql.DB) error {
+// Sound reports what is wrong with a bank in a private file; its folder is the file's own.
+func Sound(ctx context.Context, path string) error {
+	if err := sqlite.CheckImage(ctx, path); err != nil {
+		return err
+	}
+	db, err := Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(Audit(ctx, db), db.Close())
+}
+
+// Audit checks what every transaction keeps.
+func Audit(ctx context.Context, db *sql.DB) error {
 	var sum, count, transfers, total int
 	if err := db.QueryRowContext(ctx, `SELECT (SELECT sum(balance) FROM account), (SELECT count(*) FROM account),
 		(SELECT count(*) FROM transfer), (SELECT transfers FROM total)`).Scan(&sum, &count, &transfers, &total); err != nil {
@@ -161,11 +218,11 @@ func audit(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-func (o order) open() (*sql.DB, error) {
-	return database(o.Path, "journal_mode("+o.Mode+")", "synchronous(off)", "wal_autocheckpoint(64)", "cache_size(200)")
+func (o Order) open() (*sql.DB, error) {
+	return Open(o.Path, "journal_mode("+o.Mode+")", "synchronous(off)", "wal_autocheckpoint(64)", "cache_size(200)")
 }
 
-func (o order) run() error {
+func (o Order) run() error {
 	db, err := o.open()
 	if err != nil {
 		return err
@@ -175,8 +232,8 @@ func (o order) run() error {
 	if err := db.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
 		return err
 	}
-	if tables == 0 {
-		if err := found(db); err != nil {
+	if tables == 0 && o.Do != "exec" {
+		if err := Found(db); err != nil {
 			return err
 		}
 	}
@@ -190,15 +247,19 @@ func (o order) run() error {
 		if _, err := tx.Exec("UPDATE account SET balance = balance + 1, note = ?", note[10:1910]); err != nil {
 			return err
 		}
+	case "exec":
+		if _, err := db.Exec(o.SQL); err != nil {
+			return err
+		}
 	case "sit":
 		if err := transfer(db, rand.New(rand.NewPCG(o.Seed, 0))); err != nil {
 			return err
 		}
 	}
 	fmt.Println("ready")
-	if o.Do == "sit" || o.Do == "crash" {
+	if o.Do == "sit" || o.Do == "crash" || o.Do == "exec" {
 		_, err := io.Copy(io.Discard, os.Stdin)
-		return errors.Join(err, json.NewEncoder(os.Stdout).Encode(report{}))
+		return errors.Join(err, json.NewEncoder(os.Stdout).Encode(Report{}))
 	}
 	stop := make(chan struct{})
 	go func() {
@@ -206,7 +267,7 @@ func (o order) run() error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}()
 	r := rand.New(rand.NewPCG(o.Seed, 1))
-	var rep report
+	var rep Report
 	for {
 		select {
 		case <-stop:
@@ -244,7 +305,7 @@ func locked(err error) bool {
 }
 
 // step is a transaction, or now and then what else programs do.
-func (o order) step(db *sql.DB, r *rand.Rand) error {
+func (o Order) step(db *sql.DB, r *rand.Rand) error {
 	var err error
 	switch n := r.IntN(400); {
 	case o.Gentle || n > 2:
