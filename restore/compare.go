@@ -77,6 +77,7 @@ func (p *Plan) reads(ctx context.Context, local string, e *snapshot.Entry) (bool
 	}
 	defer f.Close()
 	var buf []byte
+	var sum snapshot.Sum
 	err = p.o.Reader.ChunkIDs(ctx, e, func(id pack.ID) error {
 		loc, ok, err := p.o.Index.Lookup(id)
 		if err != nil {
@@ -84,6 +85,9 @@ func (p *Plan) reads(ctx context.Context, local string, e *snapshot.Entry) (bool
 		}
 		if !ok {
 			return errOther
+		}
+		if err := sum.Add(e, 1, uint64(loc.Size)); err != nil {
+			return err
 		}
 		buf = slices.Grow(buf[:0], loc.Size)[:loc.Size]
 		if _, err := io.ReadFull(f, buf); err != nil || pack.Sum(buf) != id {
@@ -93,6 +97,9 @@ func (p *Plan) reads(ctx context.Context, local string, e *snapshot.Entry) (bool
 	})
 	if errors.Is(err, errOther) {
 		return false, nil
+	}
+	if err == nil {
+		err = sum.End(e)
 	}
 	return err == nil, err
 }

@@ -113,7 +113,7 @@ func (p *Plan) locate(ctx context.Context, d *damage) ([]*packJob, error) {
 		if w.entry.Type != snapshot.File {
 			continue
 		}
-		off := int64(0)
+		var sum snapshot.Sum
 		err := p.o.Reader.ChunkIDs(ctx, w.entry, func(id pack.ID) error {
 			loc, ok, err := p.o.Index.Lookup(id)
 			if err != nil {
@@ -139,14 +139,13 @@ func (p *Plan) locate(ctx context.Context, d *damage) ([]*packJob, error) {
 				jobs[loc.Pack] = j
 				order = append(order, j)
 			}
-			j.pieces = append(j.pieces, piece{loc.Chunk, w, off})
-			off += int64(loc.Size)
-			return nil
+			j.pieces = append(j.pieces, piece{loc.Chunk, w, int64(sum.Bytes)})
+			return sum.Add(w.entry, 1, uint64(loc.Size))
 		})
-		if err == nil && uint64(off) != w.entry.Size {
-			err = fmt.Errorf("%w: %s: chunks of %d bytes for a file of %d", snapshot.ErrTree, w.local, off, w.entry.Size)
+		if err == nil {
+			err = sum.End(w.entry)
 		}
-		if err != nil && !d.add(err, w) {
+		if err != nil && !d.add(fmt.Errorf("%q: %w", w.local, err), w) {
 			return nil, err
 		}
 	}

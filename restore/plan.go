@@ -34,6 +34,7 @@ type Options struct {
 	Local    func(remote string) (string, bool)  // where a remote path belongs; false: nowhere here
 	Take     func(remote string, dir bool) Taken // nil: everything
 	State    [16]byte                            // key of the folder's file state; zero: it has none
+	Limit    int                                 // snapshot.Limit of the snapshot; 0: of any
 
 	Follow bool // a pull: what the base had and the snapshot has not is removed, what was deleted here stays deleted
 	Force  bool // overwrite what only this device has
@@ -89,6 +90,7 @@ type Plan struct {
 	Damaged []pack.Key // packs that Run found damaged, also where all that was wanted lay elsewhere too
 
 	o       Options
+	left    int // of Limit
 	writes  []*write
 	removes []string // files, then empty folders, deepest first
 	rmdirs  []string
@@ -100,8 +102,11 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 	if o.Take == nil {
 		o.Take = func(string, bool) Taken { return Whole }
 	}
-	p := &Plan{o: o}
-	if err := p.dir(ctx, nil, "", o.Target, o.Base, o.Take("", true) == Whole); err != nil {
+	p := &Plan{o: o, left: o.Limit}
+	if p.left == 0 {
+		p.left = snapshot.MaxEntries
+	}
+	if err := p.dir(ctx, nil, "", 0, o.Target, o.Base, o.Take("", true) == Whole); err != nil {
 		return nil, err
 	}
 	p.Writes, p.Removes = len(p.writes), len(p.removes)
@@ -117,7 +122,7 @@ func (p *Plan) entriesOf(ctx context.Context, id pack.ID) ([]snapshot.Entry, err
 }
 
 // dir plans one directory. whole: a filter has taken a directory above it.
-func (p *Plan) dir(ctx context.Context, entry *snapshot.Entry, remote string, target, base pack.ID, whole bool) error {
+func (p *Plan) dir(ctx context.Context, entry *snapshot.Entry, remote string, level int, target, base pack.ID, whole bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -125,6 +130,9 @@ func (p *Plan) dir(ctx context.Context, entry *snapshot.Entry, remote string, ta
 		return nil // nothing came: what differs here is this device's own
 	}
 	es, err := p.entriesOf(ctx, target)
+	if err == nil {
+		err = snapshot.Within(es, remote, level, &p.left)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name(remote), err)
 	}
@@ -160,7 +168,7 @@ func (p *Plan) dir(ctx context.Context, entry *snapshot.Entry, remote string, ta
 			if b != nil && b.Type == snapshot.Dir {
 				below = b.Node
 			}
-			if err := p.dir(ctx, e, r, e.Node, below, taken == Whole); err != nil {
+			if err := p.dir(ctx, e, r, level+1, e.Node, below, taken == Whole); err != nil {
 				return err
 			}
 			continue
@@ -249,10 +257,15 @@ func (p *Plan) entry(ctx context.Context, f *folder, known known, remote string,
 		}
 	}
 	w.left.Store(int64(e.Size))
-	p.Bytes += int64(e.Size)
+	if p.Bytes += int64(e.Size); p.Bytes > maxBytes {
+		return fmt.Errorf("%q: %w: its files have more than %d bytes", remote, snapshot.ErrTree, int64(maxBytes))
+	}
 	p.writes = append(p.writes, w)
 	return nil
 }
+
+// maxBytes is what a plan may write: more than any disk, and a number that can be added to.
+const maxBytes = 1 << 60
 
 type verdict uint8
 

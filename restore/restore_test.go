@@ -54,7 +54,7 @@ func options(t *testing.T, d *snapshottest.Device, to pack.ID) restore.Options {
 	}
 	base, _ := d.State().Snapshot(d.Lineage.Base)
 	return restore.Options{Store: d.Store, Keys: d.Access.Keys, Index: d.Index, Reader: d.Reader, Root: root, Target: target.Root, Base: base.Root,
-		Local: identity, State: d.Lineage.StateKey(), Follow: true}
+		Local: identity, State: d.Lineage.StateKey(), Limit: snapshot.Limit(target.Files), Follow: true}
 }
 
 // pull brings a device to the newest snapshot.

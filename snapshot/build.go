@@ -28,6 +28,8 @@ type Counts struct {
 	Files                            uint64 // in the snapshot
 	Bytes                            uint64
 	Read                             int64 // bytes of files that were opened
+
+	dirs uint64 // in the snapshot
 }
 
 // different reports whether there is anything to make a snapshot of.
@@ -101,9 +103,6 @@ func (b *builder) build(ctx context.Context, parentRoot pack.ID) (pack.ID, error
 func (b *builder) walk(ctx context.Context, d *dirBuild, level int) error {
 	if err := context.Cause(b.capture.ctx); err != nil {
 		return err
-	}
-	if level > maxLevels {
-		return fmt.Errorf("%s: more than %d folders deep", d.remote, maxLevels)
 	}
 	list, err := b.tree.ReadDir(d.remote)
 	if err != nil {
@@ -232,6 +231,10 @@ func (b *builder) entry(ctx context.Context, d *dirBuild, i int, w *workspace.En
 	case w.IsDir():
 		e.Type = Dir
 		child := &dirBuild{b: b, parent: d, slot: i, remote: join(d.remote, w.Name), keep: w.KeepEmpty}
+		if level == MaxLevels || len(child.remote) > MaxPath {
+			b.failed(d, i, fmt.Errorf("it lies too deep: at most %d folders, a path of %d bytes", MaxLevels, MaxPath))
+			break
+		}
 		if p := find(d.prev, e.Name); p != nil && p.Type == Dir {
 			child.prevID = p.Node
 			if w.Info == nil {
@@ -464,7 +467,11 @@ func (b *builder) count(d *dirBuild, es []Entry) error {
 		default:
 			order = byName(es[i], d.prev[j])
 		}
-		if order <= 0 && es[i].Type != Dir {
+		switch {
+		case order > 0:
+		case es[i].Type == Dir:
+			c.dirs++
+		default:
 			c.Files++
 			c.Bytes += es[i].Size
 		}
@@ -516,6 +523,7 @@ func (b *builder) count(d *dirBuild, es []Entry) error {
 	b.counts.New += c.New
 	b.counts.Changed += c.Changed
 	b.counts.Removed += c.Removed
+	b.counts.dirs += c.dirs
 	b.counts.Unchanged += c.Unchanged
 	b.counts.Folders += c.Folders
 	b.counts.Files += c.Files

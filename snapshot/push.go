@@ -167,6 +167,9 @@ func (p *Push) once(ctx context.Context) (*Pushed, error) {
 	if out.Files == 0 && parent.Files == 0 {
 		return nil, ErrNothing
 	}
+	if out.Files > maxFiles || out.Files+out.dirs > uint64(Limit(out.Files)) {
+		return nil, fmt.Errorf("%d files in %d folders are more than a snapshot can have", out.Files, out.dirs)
+	}
 	if !p.Yes && float64(out.Files) < 0.8*float64(parent.Files) {
 		return out, fmt.Errorf("%w: %d files, the last snapshot has %d", ErrShrunk, out.Files, parent.Files)
 	}

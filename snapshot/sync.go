@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"satchel/index"
 	"satchel/store"
@@ -44,20 +45,28 @@ func SyncIndex(ctx context.Context, log *ledger.Log, x *index.Index) error {
 	}
 	var add []index.Pack
 	size := 0
+	update := func(to index.Tie, gone []pack.Key) error {
+		err := x.Update(to, add, gone)
+		if errors.Is(err, pack.ErrDirectory) { // registered with one that is none: as good as damaged
+			add = slices.DeleteFunc(add, func(p index.Pack) bool { _, err := pack.ParseDirectory(p.Directory); return err != nil })
+			tie = index.Tie{}
+			err = x.Update(tie, add, gone)
+		}
+		add, size = nil, 0
+		return err
+	}
 	err := log.Directories(ctx, want, func(p ledger.Pack, encoding []byte) error {
 		add = append(add, index.Pack{Key: p.Key, Size: p.Size, Hash: p.Hash, Directory: encoding})
 		if size += len(encoding); size < syncBatch {
 			return nil
 		}
-		err := x.Update(index.Tie{}, add, nil)
-		add, size = nil, 0
-		return err
+		return update(index.Tie{}, nil)
 	})
 	if lost(err) {
 		tie, err = index.Tie{}, nil // so that the next call asks again
 	}
 	if err == nil {
-		err = x.Update(tie, add, gone)
+		err = update(tie, gone)
 	}
 	if err != nil {
 		return fmt.Errorf("index: %w", err)

@@ -63,6 +63,7 @@ type Search struct {
 	in    func(dir string) bool
 	match func(remote string, e *Entry) bool
 	seen  map[searchKey]*searched
+	left  int // entries of this snapshot that may still be seen for the first time
 }
 
 // Found is a path that matches.
@@ -84,11 +85,13 @@ type searched struct {
 
 // Search returns a Search for the entries that match, in the directories that in takes.
 func (r *Reader) Search(in func(dir string) bool, match func(remote string, e *Entry) bool) *Search {
-	return &Search{r, in, match, map[searchKey]*searched{}}
+	return &Search{r, in, match, map[searchKey]*searched{}, 0}
 }
 
 // In calls f with what matches below a root node; a directory's own matches come before those in its folders.
-func (s *Search) In(ctx context.Context, root pack.ID, f func(Found)) error {
+// It reports ErrTree where there are more entries than limit.
+func (s *Search) In(ctx context.Context, root pack.ID, limit int, f func(Found)) error {
+	s.left = limit
 	d, err := s.dir(ctx, root, "", 0)
 	if err == nil {
 		d.each(f)
@@ -110,15 +113,15 @@ func (s *Search) dir(ctx context.Context, node pack.ID, dir string, level int) (
 	if d, ok := s.seen[key]; ok {
 		return d, nil
 	}
-	if level > maxLevels {
-		return nil, fmt.Errorf("%w: %q is more than %d folders deep", ErrTree, dir, maxLevels)
-	}
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	d := &searched{}
 	if s.in(dir) {
 		es, err := s.r.Entries(ctx, node)
+		if err == nil {
+			err = Within(es, dir, level, &s.left)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", dir, err)
 		}

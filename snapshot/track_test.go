@@ -156,7 +156,7 @@ func TestSearchReadsEachFolderOnce(t *testing.T) {
 	for _, id := range []pack.ID{first.Snapshot, second.Snapshot, first.Snapshot} {
 		v, _ := d.State().Snapshot(id)
 		var paths []string
-		if err := search.In(ctx, v.Root, func(f snapshot.Found) { paths = append(paths, f.Remote) }); err != nil {
+		if err := search.In(ctx, v.Root, snapshot.MaxEntries, func(f snapshot.Found) { paths = append(paths, f.Remote) }); err != nil {
 			t.Fatal(err)
 		}
 		got = append(got, paths)

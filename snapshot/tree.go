@@ -141,7 +141,6 @@ const (
 	maxDepth   = 3       // levels of lists
 	maxInline  = 64      // ids in an entry
 	maxList    = 2048    // ids in a list that we write
-	maxLevels  = 255     // of directories
 	maxNode    = 8 << 20 // bytes, about, of a node or a part
 
 	maxOwner    = 256 // bytes
@@ -151,8 +150,48 @@ const (
 	maxAllAttrs = 1 << 20  // bytes of all names and values
 	maxHoles    = 8192
 	maxStreams  = 64
-	maxStream   = 1024 // bytes of a name
+	maxStream   = 1024    // bytes of a name
+	maxIDs      = 4096    // ids in a list that we read
+	maxSize     = 1 << 44 // bytes of a file
+	perChunk    = 1 << 17 // bytes of a file for each chunk beyond maxInline
+
+	MaxLevels = 255     // of directories
+	MaxPath   = 4096    // bytes
+	maxFiles  = 1 << 24 // in a tree
+	spare     = 1 << 16 // entries that a tree may have beyond two per file
 )
+
+// MaxEntries is how many entries any tree may have, directories included.
+const MaxEntries = 2*maxFiles + spare
+
+// Limit is how many entries the tree of a snapshot of so many files may have, directories
+// included (FORMAT.md §5). Nodes are named by their hash, so a few that name each other many times
+// over are a tree without end; this is what a walk of one costs at most.
+func Limit(files uint64) int { return 2*int(min(files, maxFiles)) + spare }
+
+// A Sum adds up the chunks of a file as they come, so that an entry that lies about them is
+// refused before the rest is looked at.
+type Sum struct {
+	Chunks int
+	Bytes  uint64
+}
+
+// Add reports ErrTree where e cannot have that many chunks, or bytes.
+func (s *Sum) Add(e *Entry, chunks int, bytes uint64) error {
+	s.Chunks, s.Bytes = s.Chunks+chunks, s.Bytes+bytes
+	if s.Bytes > e.Size || s.Chunks > maxInline+int(s.Bytes/perChunk) {
+		return fmt.Errorf("%w: %q: %d chunks have %d bytes, the file has %d", ErrTree, e.Name, s.Chunks, s.Bytes, e.Size)
+	}
+	return nil
+}
+
+// End reports ErrTree where these were not all.
+func (s *Sum) End(e *Entry) error {
+	if s.Bytes != e.Size {
+		return fmt.Errorf("%w: %q: its chunks have %d bytes, the file has %d", ErrTree, e.Name, s.Bytes, e.Size)
+	}
+	return nil
+}
 
 // ErrTree is wrapped by every error about a node, list or manifest that is not canonical.
 var ErrTree = errors.New("bad tree")
@@ -248,7 +287,7 @@ func (e *Entry) checkStreams() error {
 
 // checkContent checks what a file says of its bytes.
 func (e *Entry) checkContent() error {
-	if len(e.IDs)%sha256.Size != 0 || e.Depth > maxDepth || (e.Size == 0) != (len(e.IDs) == 0) || e.Depth > 0 && len(e.IDs) == 0 {
+	if e.Size > maxSize || len(e.IDs)%sha256.Size != 0 || len(e.IDs) > maxInline*sha256.Size || e.Depth > maxDepth || (e.Size == 0) != (len(e.IDs) == 0) || e.Depth > 0 && len(e.IDs) == 0 {
 		return fmt.Errorf("%w: %q: %d bytes in %d bytes of ids", ErrTree, e.Name, e.Size, len(e.IDs))
 	}
 	return nil

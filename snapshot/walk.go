@@ -17,17 +17,22 @@ var SkipDir = fs.SkipDir
 // Walk calls f with each entry below a root node and its remote path, directories before
 // what is in them, by name.
 func (r *Reader) Walk(ctx context.Context, root pack.ID, f func(remote string, e *Entry) error) error {
-	return r.walk(ctx, root, "", 0, f)
+	return r.WalkUpTo(ctx, root, MaxEntries, f)
 }
 
-func (r *Reader) walk(ctx context.Context, node pack.ID, dir string, level int, f func(string, *Entry) error) error {
-	if level > maxLevels {
-		return fmt.Errorf("%w: %q is more than %d folders deep", ErrTree, dir, maxLevels)
-	}
+// WalkUpTo is a Walk that reports ErrTree where there are more entries than limit.
+func (r *Reader) WalkUpTo(ctx context.Context, root pack.ID, limit int, f func(remote string, e *Entry) error) error {
+	return r.walk(ctx, root, "", 0, &limit, f)
+}
+
+func (r *Reader) walk(ctx context.Context, node pack.ID, dir string, level int, left *int, f func(string, *Entry) error) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
 	es, err := r.Entries(ctx, node)
+	if err == nil {
+		err = Within(es, dir, level, left)
+	}
 	if err != nil {
 		return fmt.Errorf("%q: %w", dir, err)
 	}
@@ -39,11 +44,23 @@ func (r *Reader) walk(ctx context.Context, node pack.ID, dir string, level int, 
 			continue
 		}
 		if err == nil && e.Type == Dir {
-			err = r.walk(ctx, e.Node, remote, level+1, f)
+			err = r.walk(ctx, e.Node, remote, level+1, left, f)
 		}
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// Within takes the entries of a directory off what a walk may still see, and reports ErrTree
+// where that is less, or where the directory lies too deep.
+func Within(es []Entry, dir string, level int, left *int) error {
+	if level > MaxLevels || len(dir) > MaxPath {
+		return fmt.Errorf("%w: %d folders deep, a path of %d bytes", ErrTree, level, len(dir))
+	}
+	if *left -= len(es); *left < 0 {
+		return fmt.Errorf("%w: it has more entries than its snapshot can have", ErrTree)
 	}
 	return nil
 }
@@ -77,11 +94,20 @@ func (r *Reader) Diff(ctx context.Context, a, b pack.ID, f func(Change) error) e
 
 // DiffIn is Diff for the directories that in takes, by their remote paths; "" is the root.
 func (r *Reader) DiffIn(ctx context.Context, a, b pack.ID, in func(dir string) bool, f func(Change) error) error {
-	return r.diff(ctx, a, b, "", in, f)
+	d := differ{r, in, f, 2 * MaxEntries}
+	return d.diff(ctx, a, b, "", 0)
 }
 
-func (r *Reader) diff(ctx context.Context, a, b pack.ID, dir string, in func(string) bool, f func(Change) error) error {
-	if a == b || !in(dir) {
+// differ is a Diff under way.
+type differ struct {
+	*Reader
+	in   func(dir string) bool
+	f    func(Change) error
+	left int // entries that may still be seen
+}
+
+func (r *differ) diff(ctx context.Context, a, b pack.ID, dir string, level int) error {
+	if a == b || !r.in(dir) {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -91,13 +117,16 @@ func (r *Reader) diff(ctx context.Context, a, b pack.ID, dir string, in func(str
 	var err error
 	if a != (pack.ID{}) {
 		if as, err = r.Entries(ctx, a); err != nil {
-			return err
+			return fmt.Errorf("%q: %w", dir, err)
 		}
 	}
 	if b != (pack.ID{}) {
 		if bs, err = r.Entries(ctx, b); err != nil {
-			return err
+			return fmt.Errorf("%q: %w", dir, err)
 		}
+	}
+	if err := errors.Join(Within(as, dir, level, &r.left), Within(bs, dir, level, &r.left)); err != nil {
+		return fmt.Errorf("%q: %w", dir, err)
 	}
 	for len(as) > 0 || len(bs) > 0 {
 		var old, now *Entry
@@ -115,14 +144,14 @@ func (r *Reader) diff(ctx context.Context, a, b pack.ID, dir string, in func(str
 		if order >= 0 {
 			now, bs = &bs[0], bs[1:]
 		}
-		if err := r.diffEntry(ctx, old, now, dir, in, f); err != nil {
+		if err := r.diffEntry(ctx, old, now, dir, level); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Reader) diffEntry(ctx context.Context, old, now *Entry, dir string, in func(string) bool, f func(Change) error) error {
+func (r *differ) diffEntry(ctx context.Context, old, now *Entry, dir string, level int) error {
 	var below [2]pack.ID
 	c := Change{Old: old, New: now}
 	for i, e := range []*Entry{old, now} {
@@ -144,20 +173,28 @@ func (r *Reader) diffEntry(ctx context.Context, old, now *Entry, dir string, in 
 		return nil
 	}
 	if c.Old != nil || c.New != nil {
-		if err := f(c); err != nil {
+		if err := r.f(c); err != nil {
 			return err
 		}
 	}
-	return r.diff(ctx, below[0], below[1], c.Remote, in, f)
+	return r.diff(ctx, below[0], below[1], c.Remote, level+1)
 }
 
 // Content calls f with the bytes of a file, chunk by chunk; f must not keep them.
 func (r *Reader) Content(ctx context.Context, e *Entry, f func([]byte) error) error {
-	return r.ChunkIDs(ctx, e, func(id pack.ID) error {
+	var sum Sum
+	err := r.ChunkIDs(ctx, e, func(id pack.ID) error {
 		b, err := r.Chunk(ctx, id)
+		if err == nil {
+			err = sum.Add(e, 1, uint64(len(b)))
+		}
 		if err != nil {
 			return err
 		}
 		return f(b)
 	})
+	if err != nil {
+		return err
+	}
+	return sum.End(e)
 }

@@ -98,7 +98,7 @@ func (s *session) dump(ctx context.Context, w io.Writer, sel selection) (*dump, 
 		filter = take(rules, sel.paths, matched)
 	}
 	d := &dump{s: s, tar: tar.NewWriter(w), rules: rules}
-	err = s.reader.Walk(ctx, sel.snapshot.Root, func(remote string, e *snapshot.Entry) error {
+	err = s.reader.WalkUpTo(ctx, sel.snapshot.Root, snapshot.Limit(sel.snapshot.Files), func(remote string, e *snapshot.Entry) error {
 		switch t := filter(remote, e.Type == snapshot.Dir); {
 		case t == restore.Skip && e.Type == snapshot.Dir:
 			return snapshot.SkipDir

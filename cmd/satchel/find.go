@@ -78,7 +78,7 @@ func (s *session) find(ctx context.Context, glob string, all []ledger.Snapshot) 
 	search := s.reader.Search(within(rules, glob), matcher(rules, glob))
 	byPath := map[string]*finding{}
 	for _, v := range all {
-		err := search.In(ctx, v.Root, func(f snapshot.Found) {
+		err := search.In(ctx, v.Root, snapshot.Limit(v.Files), func(f snapshot.Found) {
 			g := byPath[f.Remote]
 			if g == nil {
 				g = &finding{local: localOf(rules, f.Remote, f.Entry), first: v}

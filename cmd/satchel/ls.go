@@ -41,7 +41,7 @@ func (c lsCmd) Run(a *app) error {
 		if len(sel.paths) > 0 {
 			filter = take(rules, sel.paths, matched)
 		}
-		err = s.reader.Walk(a.ctx, sel.snapshot.Root, func(remote string, e *snapshot.Entry) error {
+		err = s.reader.WalkUpTo(a.ctx, sel.snapshot.Root, snapshot.Limit(sel.snapshot.Files), func(remote string, e *snapshot.Entry) error {
 			switch t := filter(remote, e.Type == snapshot.Dir); {
 			case t == restore.Skip && e.Type == snapshot.Dir:
 				return snapshot.SkipDir

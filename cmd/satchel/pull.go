@@ -60,7 +60,7 @@ func (c pullCmd) Run(a *app) error {
 	err = s.retry(a.ctx, func(ctx context.Context) error {
 		var err error
 		plan, err = s.pull(ctx, newest, base, c.Force, &p)
-		return err
+		return inSnapshot(newest.ID, err)
 	})
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (s *session) pull(ctx context.Context, to, base ledger.Snapshot, force bool
 	}
 	defer root.Close()
 	plan, err := restore.Make(ctx, restore.Options{Store: s.store, Keys: s.access.Keys, Index: s.index, Reader: s.reader, Root: root,
-		Target: to.Root, Snapshot: to.ID, Base: base.Root, Local: local, State: s.lineage.StateKey(), Follow: !force || base.ID != to.ID, Force: force, Progress: p})
+		Target: to.Root, Snapshot: to.ID, Base: base.Root, Local: local, State: s.lineage.StateKey(), Limit: snapshot.Limit(to.Files), Follow: !force || base.ID != to.ID, Force: force, Progress: p})
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (c restoreCmd) Run(a *app) error {
 	err = s.retry(a.ctx, func(ctx context.Context) error {
 		var err error
 		plan, err = c.restore(ctx, s, sel, &p)
-		return err
+		return inSnapshot(sel.snapshot.ID, err)
 	})
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (c restoreCmd) restore(ctx context.Context, s *session, sel selection, p *s
 	if err != nil {
 		return nil, err
 	}
-	o := restore.Options{Store: s.store, Keys: s.access.Keys, Index: s.index, Reader: s.reader, Target: sel.snapshot.Root, Local: rules.Local,
+	o := restore.Options{Store: s.store, Keys: s.access.Keys, Index: s.index, Reader: s.reader, Target: sel.snapshot.Root, Local: rules.Local, Limit: snapshot.Limit(sel.snapshot.Files),
 		Force: c.Force, Progress: p}
 	target := s.root
 	if c.To != "" {

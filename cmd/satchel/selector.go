@@ -16,6 +16,7 @@ import (
 	"satchel/snapshot/when"
 	"satchel/snapshot/workspace"
 	"satchel/store/ledger"
+	"satchel/store/pack"
 )
 
 // ambiguous: the folder could be any of several workspaces, or none.
@@ -288,7 +289,7 @@ func (a *app) withSelection(args []string, at string, f func(*session, selection
 		if at != "" && !(a.JSON && a.raw) {
 			s.sayTaken(sel.snapshot)
 		}
-		return s.retry(a.ctx, func(context.Context) error { return f(s, sel) })
+		return s.retry(a.ctx, func(context.Context) error { return inSnapshot(sel.snapshot.ID, f(s, sel)) })
 	})
 }
 
@@ -303,4 +304,12 @@ func (a *app) reading(f func(*session) error) error {
 		return err
 	}
 	return f(s)
+}
+
+// inSnapshot adds to an error that says what is damaged in which snapshot.
+func inSnapshot(id pack.ID, err error) error {
+	if errors.Is(err, pack.ErrDamaged) || errors.Is(err, snapshot.ErrMissing) || errors.Is(err, snapshot.ErrTree) {
+		return fmt.Errorf("snapshot %x: %w", id[:4], err)
+	}
+	return err
 }

@@ -22,16 +22,35 @@ type walker struct {
 	lost   func(pack.ID, index.Location) bool // nil: nothing is known to be lost
 	merge  bool                               // it does not matter which object is to blame
 
-	near  [1 << 16]place     // where chunks lie that were asked for lately, by the first bytes of the id
-	clean map[pack.Key]*bits // nodes below which nothing is wrong
-	lists map[pack.ID]uint64 // bytes of the file parts whose lists are whole
+	near  [1 << 16]place           // where chunks lie that were asked for lately, by the first bytes of the id
+	clean map[pack.Key]counts      // nodes below which nothing is wrong
+	lists map[pack.ID]snapshot.Sum // lists that are whole
+	torn  map[pack.ID]bool         // lists of the file at hand that are not
 
 	snapshots []ledger.Snapshot
 	now       int                          // which of them is walked
+	entries   int                          // of it that may still be seen
+	left      int                          // lists of its files
 	hurts     map[string]map[string][]span // by object, by path
 	what      map[string]string            // objects that the walk found damaged
 	missing   map[pack.ID]bool             // chunks that are in no pack
 }
+
+// counts is by ordinal of a node's chunk in its pack: 0, or one more than the entries below.
+type counts []uint32
+
+func (c *counts) set(n, entries int) {
+	for n >= len(*c) {
+		*c = append(*c, 0)
+	}
+	(*c)[n] = uint32(min(entries, snapshot.MaxEntries)) + 1
+}
+
+// maxChunks is where counting the chunks of a file ends, and maxLists that of reading a snapshot's lists.
+const (
+	maxChunks = 1 << 29
+	maxLists  = 1 << 20
+)
 
 // place is a chunk that can be had, and where.
 type place struct {
@@ -53,7 +72,7 @@ func (w *walker) walk(ctx context.Context, log *ledger.Log, x *index.Index) (err
 		return err
 	}
 	w.index, w.snapshots = x, log.State().Snapshots(ledger.Workspace{})
-	w.clean, w.lists, w.missing = map[pack.Key]*bits{}, map[pack.ID]uint64{}, map[pack.ID]bool{}
+	w.clean, w.lists, w.torn, w.missing = map[pack.Key]counts{}, map[pack.ID]snapshot.Sum{}, map[pack.ID]bool{}, map[pack.ID]bool{}
 	w.hurts, w.what = map[string]map[string][]span{}, map[string]string{}
 	for i, s := range w.snapshots {
 		w.now = i
@@ -78,9 +97,17 @@ func (w *walker) snapshot(ctx context.Context, s ledger.Snapshot) error {
 			return err
 		}
 	}
-	_, err = w.dir(ctx, s.Root, "", 0)
+	w.entries, w.left = snapshot.Limit(s.Files), maxLists
+	_, _, err = w.dir(ctx, s.Root, "", 0)
+	if errors.Is(err, errEndless) {
+		loc, _, lerr := w.locate(s.Root, "/")
+		return errors.Join(lerr, w.judge(err, loc, "/"))
+	}
 	return err
 }
+
+// errEndless ends the walk of a tree that goes on for longer than any that was pushed.
+var errEndless = fmt.Errorf("%w: it has more entries than its snapshot can have", snapshot.ErrTree)
 
 // locate finds a pack that a chunk can be had from. If there is none it notes that this
 // hurts the path. Snapshots that follow each other ask for the same chunks again.
@@ -163,103 +190,122 @@ func (w *walker) judge(err error, loc index.Location, path string) error {
 	return nil
 }
 
-// dir walks a directory whose path is dir; it reports whether nothing is wrong in it.
-func (w *walker) dir(ctx context.Context, id pack.ID, dir string, level int) (clean bool, err error) {
+// dir walks a directory whose path is dir; it reports how many entries lie below, and whether
+// nothing is wrong with them.
+func (w *walker) dir(ctx context.Context, id pack.ID, dir string, level int) (below int, clean bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return false, context.Cause(ctx)
+		return 0, false, context.Cause(ctx)
 	}
 	loc, ok, err := w.locate(id, dir+"/")
 	if err != nil || !ok {
-		return false, err
+		return 0, false, err
 	}
-	if seen := w.clean[loc.Pack]; seen != nil && seen.has(loc.Chunk) {
-		return true, nil
+	if seen := w.clean[loc.Pack]; loc.Chunk < len(seen) && seen[loc.Chunk] > 0 {
+		below = int(seen[loc.Chunk]) - 1
+		return below, true, w.spend(below)
 	}
 	es, err := w.reader.Entries(ctx, id)
-	if err == nil && level > maxLevels {
-		err = fmt.Errorf("%w: more than %d folders deep", snapshot.ErrTree, maxLevels)
+	if err == nil && (level > snapshot.MaxLevels || len(dir) > snapshot.MaxPath) {
+		err = fmt.Errorf("%w: %d folders deep, a path of %d bytes", snapshot.ErrTree, level, len(dir))
 	}
 	if err != nil {
-		return false, w.judge(err, loc, dir+"/")
+		return 0, false, w.judge(err, loc, dir+"/")
 	}
-	clean = true
+	if err := w.spend(len(es)); err != nil {
+		return 0, false, err
+	}
+	below, clean = len(es), true
 	for i := range es {
 		e := &es[i]
 		path := string(e.Name)
 		if dir != "" {
 			path = dir + "/" + path
 		}
-		ok := true
+		n, ok := 0, true
 		switch e.Type {
 		case snapshot.Dir:
-			ok, err = w.dir(ctx, e.Node, path, level+1)
+			n, ok, err = w.dir(ctx, e.Node, path, level+1)
 		case snapshot.File:
 			ok, err = w.file(ctx, e, loc, path)
 		}
 		if err != nil {
-			return false, err
+			return 0, false, err
 		}
-		clean = clean && ok
+		below, clean = below+n, clean && ok
 	}
 	if clean {
-		if w.clean[loc.Pack] == nil {
-			w.clean[loc.Pack] = new(bits)
-		}
-		w.clean[loc.Pack].set(loc.Chunk)
+		c := w.clean[loc.Pack]
+		c.set(loc.Chunk, below)
+		w.clean[loc.Pack] = c
 	}
-	return clean, nil
+	return below, clean, nil
 }
 
-// maxLevels of directories, FORMAT.md §5.
-const maxLevels = 255
+// spend takes entries off what may still be seen of this snapshot.
+func (w *walker) spend(entries int) error {
+	if w.entries -= entries; w.entries < 0 {
+		return errEndless
+	}
+	return nil
+}
 
 // file looks for every chunk of a file; node is where its entry lies.
 func (w *walker) file(ctx context.Context, e *snapshot.Entry, node index.Location, path string) (clean bool, err error) {
-	size, clean, err := w.ids(ctx, e.IDs, int(e.Depth), node, path)
-	if err != nil || !clean || size == e.Size {
-		return clean, err
+	clear(w.torn)
+	sum, clean, err := w.ids(ctx, e.IDs, int(e.Depth), node, path)
+	if err != nil || !clean {
+		return false, err
 	}
-	return false, w.judge(fmt.Errorf("%w: chunks of %d bytes for a file of %d", snapshot.ErrTree, size, e.Size), node, path)
+	var whole snapshot.Sum
+	if err = whole.Add(e, sum.Chunks, sum.Bytes); err == nil {
+		err = whole.End(e)
+	}
+	return err == nil, w.judge(err, node, path)
 }
 
-// ids adds up the sizes of chunks, or of what the lists in their place name.
-func (w *walker) ids(ctx context.Context, ids []byte, depth int, from index.Location, path string) (size uint64, clean bool, err error) {
+// ids adds up chunks, or what the lists in their place name.
+func (w *walker) ids(ctx context.Context, ids []byte, depth int, from index.Location, path string) (sum snapshot.Sum, clean bool, err error) {
 	clean = true
-	if len(ids)%sha256.Size != 0 {
-		return 0, false, w.judge(fmt.Errorf("%w: a list of %d bytes", snapshot.ErrTree, len(ids)), from, path)
-	}
 	for ; len(ids) > 0; ids = ids[sha256.Size:] {
 		id := pack.ID(ids)
 		loc, ok, err := w.locate(id, path)
 		if err != nil {
-			return 0, false, err
+			return sum, false, err
 		}
-		n := uint64(loc.Size)
+		n := snapshot.Sum{Chunks: 1, Bytes: uint64(loc.Size)}
 		if ok && depth > 0 {
 			n, ok, err = w.list(ctx, id, depth, loc, path)
 		}
 		if err != nil {
-			return 0, false, err
+			return sum, false, err
 		}
 		clean = clean && ok
-		size += n
+		sum = snapshot.Sum{Chunks: min(sum.Chunks+n.Chunks, maxChunks), Bytes: sum.Bytes + n.Bytes}
 	}
-	return size, clean, nil
+	return sum, clean, nil
 }
 
-func (w *walker) list(ctx context.Context, id pack.ID, depth int, loc index.Location, path string) (size uint64, clean bool, err error) {
-	if size, ok := w.lists[id]; ok {
-		return size, true, nil
+// list does so for one list, and each list of a file once: nodes below which all is well are
+// not walked again, but what is wrong is, for each path, and lists may name each other without end.
+func (w *walker) list(ctx context.Context, id pack.ID, depth int, loc index.Location, path string) (sum snapshot.Sum, clean bool, err error) {
+	if sum, ok := w.lists[id]; ok || w.torn[id] {
+		return sum, ok, nil
 	}
-	list, err := w.reader.Chunk(ctx, id)
-	if err != nil {
-		return 0, false, w.judge(err, loc, path)
+	if w.left--; w.left < 0 {
+		return sum, false, errEndless
 	}
-	size, clean, err = w.ids(ctx, slices.Clone(list), depth-1, loc, path)
+	list, err := w.reader.List(ctx, id)
+	if err == nil {
+		sum, clean, err = w.ids(ctx, slices.Clone(list), depth-1, loc, path)
+	} else {
+		err = w.judge(err, loc, path)
+	}
 	if clean && err == nil {
-		w.lists[id] = size
+		w.lists[id] = sum
+	} else {
+		w.torn[id] = true
 	}
-	return size, clean, err
+	return sum, clean, err
 }
 
 // hurtsOf returns what the damage of an object hurts, by path.
