@@ -129,7 +129,7 @@ func (c *Change) begin(ctx context.Context) (*Changed, error) {
 		return nil, err
 	}
 	out.Step = snapshot.Step{Time: p.Now(), Packs: out.Before.Packs, Files: out.Before.Files, Bytes: out.Before.Bytes, Parent: out.From.ID,
-		Before: snapshot.State{ID: out.Before.ID, Root: out.Before.Root, Next: snapshot.Next{Base: l.Base, Merged: l.Merged}},
+		Before: snapshot.State{ID: out.Before.ID, Root: out.Before.Root, Next: snapshot.Next{Base: l.Base, Merged: l.Merged, Lacks: l.Lacks}},
 		Sent:   len(out.Before.Packs) == 0}
 	return out, nil
 }

@@ -45,8 +45,12 @@ type builder struct {
 	reader    *Reader
 	workspace [16]byte // key of the file state
 	progress  *Progress
-	force     bool // read every file again
-	dry       bool // compare only: nothing is stored or noted
+	holder    *Holder
+	links     links
+	homeless  map[string]bool // remote paths that this device could not be given
+	partly    map[string]bool // those that it has without some of their properties
+	force     bool            // read every file again
+	dry       bool            // compare only: nothing is stored or noted
 
 	mu       sync.Mutex // guards what follows
 	counts   Counts
@@ -67,6 +71,7 @@ func (b *builder) close() {
 	if b.capture.stage != "" {
 		os.RemoveAll(b.capture.stage) // what stays, ClearImages removes next time
 	}
+	b.capture.paths.Close()
 }
 
 // dirBuild is a directory under construction.
@@ -113,6 +118,7 @@ func (b *builder) walk(ctx context.Context, d *dirBuild, level int) error {
 	}
 	d.entries = make([]Entry, len(list.Entries), len(list.Entries)+len(list.Unreadable))
 	kept := b.unreadable(d, list)
+	kept += b.absent(d, list)
 	n := len(d.entries)
 	d.stats, d.drop = make([]index.Stat, n), make([]bool, n)
 	d.pending.Store(int32(n) + 1)
@@ -144,10 +150,12 @@ func (d *dirBuild) remember(ctx context.Context) error {
 	if d.prevID == (pack.ID{}) {
 		return nil
 	}
-	if d.oldEs != nil || d.old.Node != nil {
-		id, err := encodeNode(d.oldEs, func(pack.ID, []byte) error { return nil })
-		if err != nil {
-			return err
+	if d.old.Node != nil {
+		id := pack.Sum(d.old.Node)
+		if inParts(d.oldEs) {
+			if id, err = encodeNode(d.oldEs, func(pack.ID, []byte) error { return nil }); err != nil {
+				return err
+			}
 		}
 		if id == d.prevID && b.capture.live(id) {
 			d.prev = d.oldEs
@@ -196,6 +204,7 @@ func (b *builder) unreadable(d *dirBuild, list *workspace.Listing) (kept int) {
 					p.Marks |= MarkUnread
 				}
 				d.entries = append(d.entries, p)
+				b.countBelow(&p)
 				kept++
 			}
 		}
@@ -222,41 +231,21 @@ func find(es []Entry, name []byte) *Entry {
 func (b *builder) entry(ctx context.Context, d *dirBuild, i int, w *workspace.Entry, level int) error {
 	e := &d.entries[i]
 	e.Name = []byte(w.Name)
-	if w.Info != nil {
-		setMeta(e, w.Info)
-	} else {
-		e.Mode = 0o755
+	if w.Type == 0 {
+		return b.file(d, i, w)
 	}
-	switch {
-	case w.IsDir():
-		e.Type = Dir
+	d.drop[i] = !b.other(d, i, w)
+	if w.IsDir() {
 		child := &dirBuild{b: b, parent: d, slot: i, remote: join(d.remote, w.Name), keep: w.KeepEmpty}
 		if level == MaxLevels || len(child.remote) > MaxPath {
 			b.failed(d, i, fmt.Errorf("it lies too deep: at most %d folders, a path of %d bytes", MaxLevels, MaxPath))
-			break
+			d.settled()
+			return nil
 		}
 		if p := find(d.prev, e.Name); p != nil && p.Type == Dir {
 			child.prevID = p.Node
-			if w.Info == nil {
-				e.Mode, e.Mtime = p.Mode, p.Mtime
-			}
 		}
 		return b.walk(ctx, child, level+1)
-	case w.Type == 0:
-		return b.file(d, i, w)
-	case w.Type == fs.ModeSymlink:
-		target, err := b.root.Readlink(w.Local)
-		if err != nil || target == "" || len(target) > maxTarget {
-			b.failed(d, i, errors.Join(errors.New("a link that cannot be kept"), err))
-			break
-		}
-		e.Type, e.Target, e.Mode = Symlink, []byte(target), 0o777
-	case w.Type == fs.ModeNamedPipe:
-		e.Type = Fifo
-	case w.Type == fs.ModeSocket: // a socket is nothing without the program that made it
-		d.drop[i] = true
-	default: // devices: nobody's data
-		d.drop[i] = true
 	}
 	d.settled()
 	return nil
@@ -274,12 +263,14 @@ func (b *builder) file(d *dirBuild, i int, w *workspace.Entry) error {
 		d.settled()
 		return nil
 	}
-	return b.capture.add(fileTask{local: w.Local, info: w.Info, secret: w.Secret,
+	seen := new(about)
+	return b.capture.add(fileTask{local: w.Local, info: w.Info, secret: w.Secret, about: seen,
 		done: func(content Entry, st index.Stat, err error) {
 			if err != nil {
 				b.failed(d, i, err)
 			} else {
 				content.Name = e.Name
+				b.complete(&content, find(d.prev, e.Name), join(d.remote, w.Name), *seen)
 				*e, d.stats[i] = content, st
 				b.judge(join(d.remote, w.Name), content)
 				if w.Busy && !w.SQLite {
@@ -311,10 +302,10 @@ func (b *builder) unchanged(d *dirBuild, w *workspace.Entry) (content Entry, st 
 	if content.Type != File || content.Marks&^(MarkGrew|MarkPlain) != 0 || !st.Fresh(now) {
 		return content, st, false
 	}
-	if p := find(d.prev, content.Name); p != nil && p.SameContent(&content) && b.whole(&content) {
+	if p := find(d.prev, content.Name); p != nil && p.SameContent(&content) && p.SameStreams(&content) && b.whole(&content) {
 		return content, st, true // reached from the parent snapshot, which the commit asks for again
 	}
-	if content.Depth > 0 {
+	if content.Depth > 0 || len(content.Streams) > 0 {
 		return content, st, false
 	}
 	for ids := content.IDs; len(ids) > 0; ids = ids[len(pack.ID{}):] {
@@ -428,16 +419,23 @@ func (d *dirBuild) finish() error {
 		d.parent.drop[d.slot] = true
 		return nil
 	}
-	id, err := encodeNode(es, b.capture.addTree)
+	var node []byte
+	id, err := encodeNode(es, func(id pack.ID, enc []byte) error {
+		node = enc
+		return b.capture.addTree(id, enc)
+	})
 	if err != nil {
 		return err
+	}
+	if inParts(es) {
+		node = nil
 	}
 	if d.parent == nil {
 		b.rootID = id
 	} else {
 		d.parent.entries[d.slot].Node = id
 	}
-	return b.keepState(d, es, stats)
+	return b.keepState(d, es, stats, node)
 }
 
 func byName(a, b Entry) int { return bytes.Compare(a.Name, b.Name) }
@@ -484,7 +482,7 @@ func (b *builder) count(d *dirBuild, es []Entry) error {
 		case order > 0:
 			removed = append(removed, d.prev[j])
 		case es[i].Type == Dir && d.prev[j].Type == Dir:
-			if es[i].Mode != d.prev[j].Mode {
+			if !es[i].SameProperties(&d.prev[j]) {
 				c.Folders++
 			}
 		case es[i].Type == Dir || d.prev[j].Type == Dir:
@@ -566,12 +564,16 @@ func (b *builder) filesBelow(e *Entry, remote string) (int, error) {
 const stateBatch = 50_000
 
 // keepState notes what was seen, for the next push. It may be written before the
-// snapshot is: whoever reads it asks the repository for the chunks again.
-func (b *builder) keepState(d *dirBuild, es []Entry, stats []index.Stat) error {
+// snapshot is: whoever reads it asks the repository for the chunks again. node is the
+// encoding of es, or nil.
+func (b *builder) keepState(d *dirBuild, es []Entry, stats []index.Stat, node []byte) error {
 	if b.dry {
 		return nil
 	}
-	now := EncodeState(es, stats)
+	now := index.Dir{Node: node, Stats: stats}
+	if node == nil {
+		now = EncodeState(es, stats)
+	}
 	if bytes.Equal(now.Node, d.old.Node) && slices.Equal(now.Stats, d.old.Stats) {
 		return nil
 	}

@@ -17,6 +17,7 @@ import (
 	"satchel/chunker"
 	"satchel/index"
 	"satchel/snapshot/sqlite"
+	"satchel/store/durable"
 	"satchel/store/pack"
 )
 
@@ -35,6 +36,7 @@ type fileTask struct {
 	info   fs.FileInfo
 	secret bool
 	plain  bool                                          // no image is made of it
+	about  *about                                        // filled in, if it is not nil
 	done   func(content Entry, st index.Stat, err error) // called once; not reentrant
 }
 
@@ -54,6 +56,8 @@ type capture struct {
 	image    func(context.Context, string, sqlite.Options) (*sqlite.Image, error)
 	stage    string       // for images
 	warn     func(string) // tells a person
+	holder   *Holder
+	paths    durable.Root // the same folder as root
 
 	damaged map[pack.Key]bool // packs whose chunks count as lost; nil: none is known
 	only    map[pack.ID]bool  // the chunks that are stored, unless it is nil
@@ -290,6 +294,12 @@ func (c *capture) settle(t fileTask, read readFunc) error {
 		e.Marks |= MarkChanged
 		err = nil
 	}
+	if err == nil && t.about != nil && c.holder.Streams() {
+		err = c.streams(t, &e, read)
+	}
+	if fatal := (*pushError)(nil); errors.As(err, &fatal) {
+		return fatal.error
+	}
 	c.progress.finished(t.info.Size())
 	t.done(e, st, err)
 	return nil
@@ -310,6 +320,9 @@ func (c *capture) once(t fileTask, read readFunc) (e Entry, st index.Stat, err e
 	if err != nil {
 		return e, st, err
 	}
+	if t.about != nil {
+		*t.about = c.holder.look(f, before)
+	}
 	if !t.plain && beginsDatabase(f) {
 		f.Close() // an image is made while nothing else here has it open
 		return c.database(t, before, read)
@@ -326,6 +339,9 @@ func (c *capture) once(t fileTask, read readFunc) (e Entry, st index.Stat, err e
 		return e, st, err
 	}
 	setMeta(&e, before)
+	if err == nil && durable.InfoOf(before).Sparse(before.Size()) {
+		e.holes(f)
+	}
 	after, serr := f.Stat()
 	if serr != nil {
 		return e, st, serr

@@ -30,7 +30,7 @@ func (c Change) Differs() bool {
 	case c.Old == nil || c.New == nil:
 		return c.Old != c.New
 	case c.Old.Type == Dir && c.New.Type == Dir:
-		return c.Old.Node != c.New.Node || c.Old.Mode != c.New.Mode
+		return c.Old.Node != c.New.Node || !c.Old.SameProperties(c.New)
 	}
 	return !c.Old.same(c.New)
 }

@@ -30,6 +30,8 @@ type Lineage struct {
 	// Merged are snapshots that the files here come from beside the base: what this device
 	// had before a merge, and lines that it joined. The next push names them as parents too.
 	Merged []pack.ID `json:"-"`
+	// Lacks is what the files here lack of the base.
+	Lacks Lacks `json:"-"`
 	// Next is what base and merged become when the swap is over that puts Next.ID in place; nil:
 	// none is under way.
 	Next *Next `json:"-"`
@@ -42,7 +44,13 @@ type Next struct {
 	ID     pack.ID // of what is put in place
 	Base   pack.ID
 	Merged []pack.ID
+	Lacks  Lacks
 }
+
+// Lacks are remote paths of a snapshot that this device could not be given: not at all, or
+// not with all that they are beside their bytes. They are not missing: a push keeps what its
+// parent has of them.
+type Lacks struct{ Homeless, Partly []string }
 
 type lineageFile struct {
 	Root      string    `json:"root"`
@@ -56,6 +64,9 @@ type nextFile struct {
 	ID     string   `json:"id,omitempty"`
 	Base   string   `json:"base,omitempty"`
 	Merged []string `json:"merged,omitempty"`
+
+	Homeless [][]byte `json:"homeless,omitempty"` // names may be no text
+	Partly   [][]byte `json:"partly,omitempty"`
 }
 
 func (f *nextFile) next() Next {
@@ -67,15 +78,38 @@ func (f *nextFile) next() Next {
 		unhex(id[:], s)
 		n.Merged = append(n.Merged, id)
 	}
+	n.Lacks = Lacks{inText(f.Homeless), inText(f.Partly)}
 	return n
 }
 
 func (n *Next) file() nextFile {
-	f := nextFile{ID: hexOf(n.ID), Base: hexOf(n.Base)}
+	f := nextFile{ID: hexOf(n.ID), Base: hexOf(n.Base), Homeless: inBytes(n.Lacks.Homeless), Partly: inBytes(n.Lacks.Partly)}
 	for _, id := range n.Merged {
 		f.Merged = append(f.Merged, hexOf(id))
 	}
 	return f
+}
+
+func inText(bs [][]byte) (out []string) {
+	for _, b := range bs {
+		out = append(out, string(b))
+	}
+	return out
+}
+
+func inBytes(ss []string) (out [][]byte) {
+	for _, s := range ss {
+		out = append(out, []byte(s))
+	}
+	return out
+}
+
+func set(ss []string) map[string]bool {
+	m := make(map[string]bool, len(ss))
+	for _, s := range ss {
+		m[s] = true
+	}
+	return m
 }
 
 // hexOf is "" for the zero id.
@@ -111,7 +145,7 @@ func OpenLineage(dir string, repo seal.RepoID, root string) (*Lineage, error) {
 	return l, nil
 }
 
-func (l *Lineage) become(n Next) { l.Base, l.Merged = n.Base, n.Merged }
+func (l *Lineage) become(n Next) { l.Base, l.Merged, l.Lacks = n.Base, n.Merged, n.Lacks }
 
 // Arrive notes that a swap has put the snapshot in place: what Next says of it, else that it
 // is the base.
@@ -133,7 +167,7 @@ func unhex(dst []byte, s string) {
 
 // Save writes the file durably.
 func (l *Lineage) Save() error {
-	now := Next{Base: l.Base, Merged: l.Merged}
+	now := Next{Base: l.Base, Merged: l.Merged, Lacks: l.Lacks}
 	f := lineageFile{Root: l.Root, Workspace: hex.EncodeToString(l.Workspace[:]), Pending: hexOf(l.Pending), nextFile: now.file()}
 	if l.Next != nil {
 		next := l.Next.file()

@@ -196,7 +196,7 @@ func (r *merging) folder(p path3) (*Entry, error) {
 	}
 	if p.theirs != nil {
 		theirs = p.theirs.Node
-		if e == nil || p.base == nil || p.base.Type != Dir || p.theirs.Mode != p.base.Mode {
+		if e == nil || p.base == nil || p.base.Type != Dir || !p.theirs.SameProperties(p.base) {
 			e = p.theirs
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"satchel/snapshot/workspace"
 	"satchel/store"
 	"satchel/store/canon"
+	"satchel/store/durable"
 	"satchel/store/ledger"
 	"satchel/store/pack"
 	"satchel/store/seal"
@@ -41,7 +42,8 @@ type Push struct {
 	Me      *seal.Identity
 	Lineage *Lineage
 	Rules   *workspace.Rules
-	Name    string // of the workspace, if it is new
+	Holder  *Holder // nil: this process
+	Name    string  // of the workspace, if it is new
 	Git     workspace.Git
 	Version string
 	Images  string // folder for private images of databases, this run's alone; made, and removed in the end
@@ -223,7 +225,16 @@ func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder
 	if err != nil {
 		return nil, err
 	}
-	c := &capture{root: root, cut: cut, index: p.Index, sink: sink, progress: p.Progress, sleep: p.Sleep,
+	paths, err := durable.OpenRoot(p.Rules.Root())
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	holder := p.Holder
+	if holder == nil {
+		holder = Here()
+	}
+	c := &capture{root: root, paths: paths, holder: holder, cut: cut, index: p.Index, sink: sink, progress: p.Progress, sleep: p.Sleep,
 		open:  func(local string) (*os.File, error) { return root.OpenFile(local, os.O_RDONLY|nonblock, 0) },
 		image: sqlite.Open, dry: dry, damaged: p.Damaged, known: map[pack.ID]bool{}, used: map[pack.Key]bool{}}
 	if p.open != nil {
@@ -233,14 +244,15 @@ func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder
 		c.image = p.image
 	}
 	b := &builder{tree: tree, root: root, capture: c, index: p.Index, reader: reader, workspace: p.Lineage.StateKey(),
-		progress: p.Progress, force: p.Force, dry: dry, states: map[string]index.Dir{}}
+		progress: p.Progress, force: p.Force, dry: dry, holder: holder,
+		homeless: set(p.Lineage.Lacks.Homeless), partly: set(p.Lineage.Lacks.Partly), states: map[string]index.Dir{}}
 	c.stage, c.warn = p.Images, b.warn
 	err = ClearImages(p.Images)
 	if err == nil && !p.staging {
 		err = p.resume(s, c)
 	}
 	if err != nil {
-		root.Close()
+		b.close()
 		return nil, err
 	}
 	workers := p.Workers

@@ -87,11 +87,16 @@ func (b *builder) whole(e *Entry) bool {
 	if b.capture.damaged == nil {
 		return true
 	}
-	err := b.reader.ChunkIDs(b.capture.ctx, e, func(id pack.ID) error {
-		if !b.capture.live(id) {
-			return ErrMissing
+	for _, content := range e.Contents() {
+		err := b.reader.ChunkIDs(b.capture.ctx, content, func(id pack.ID) error {
+			if !b.capture.live(id) {
+				return ErrMissing
+			}
+			return nil
+		})
+		if err != nil {
+			return false
 		}
-		return nil
-	})
-	return err == nil
+	}
+	return true
 }

@@ -306,9 +306,11 @@ func (r *reliance) dir(old, id pack.ID) error {
 				below = prev.Node
 			}
 			err = r.dir(below, e.Node)
-		case prev != nil && prev.SameContent(e):
+		case prev != nil && prev.SameContent(e) && prev.SameStreams(e):
 		default:
-			err = r.ids(e.IDs, int(e.Depth))
+			for _, content := range e.Contents() {
+				err = errors.Join(err, r.ids(content.IDs, int(content.Depth)))
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("%q: %w", e.Name, err)

@@ -97,6 +97,15 @@ type Stream struct {
 	Content Entry
 }
 
+// Contents are all that chunks hold of an entry: its own bytes, and those of its streams.
+func (e *Entry) Contents() []*Entry {
+	all := []*Entry{e}
+	for i := range e.Streams {
+		all = append(all, &e.Streams[i].Content)
+	}
+	return all
+}
+
 // SameContent reports whether two entries hold the same bytes of the same kind.
 func (e *Entry) SameContent(o *Entry) bool {
 	return e.Type == o.Type && e.Size == o.Size && e.Depth == o.Depth && bytes.Equal(e.IDs, o.IDs) && bytes.Equal(e.Target, o.Target) && e.Device == o.Device
@@ -329,6 +338,9 @@ func checkEntries(es []Entry) error {
 	return nil
 }
 
+// inParts says whether a directory is more than one node.
+func inParts(es []Entry) bool { return len(es) > maxEntries || weight(es) > maxNode }
+
 func weight(es []Entry) (n int) {
 	for i := range es {
 		n += es[i].weight()
@@ -344,7 +356,7 @@ func encodeNode(es []Entry, emit func(id pack.ID, b []byte) error) (pack.ID, err
 		id := pack.Sum(b)
 		return id, emit(id, b)
 	}
-	if len(es) <= maxEntries && weight(es) <= maxNode {
+	if !inParts(es) {
 		return put(node{Entries: es})
 	}
 	var top node

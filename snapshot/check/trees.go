@@ -252,15 +252,25 @@ func (w *walker) spend(entries int) error {
 // file looks for every chunk of a file; node is where its entry lies.
 func (w *walker) file(ctx context.Context, e *snapshot.Entry, node index.Location, path string) (clean bool, err error) {
 	clear(w.torn)
-	sum, clean, err := w.ids(ctx, e.IDs, int(e.Depth), node, path)
-	if err != nil || !clean {
-		return false, err
+	clean = true
+	for _, content := range e.Contents() {
+		sum, ok, err := w.ids(ctx, content.IDs, int(content.Depth), node, path)
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			var whole snapshot.Sum
+			if err = whole.Add(content, sum.Chunks, sum.Bytes); err == nil {
+				err = whole.End(content)
+			}
+			ok = err == nil
+			if err := w.judge(err, node, path); err != nil {
+				return false, err
+			}
+		}
+		clean = clean && ok
 	}
-	var whole snapshot.Sum
-	if err = whole.Add(e, sum.Chunks, sum.Bytes); err == nil {
-		err = whole.End(e)
-	}
-	return err == nil, w.judge(err, node, path)
+	return clean, nil
 }
 
 // ids adds up chunks, or what the lists in their place name.

@@ -115,6 +115,15 @@ type Info struct {
 	Birth      int64 // ns since 1970
 }
 
+// Sparse reports whether a file of this size, in bytes, may have holes.
+func (i Info) Sparse(size int64) bool { return i.Allocated >= 0 && i.Allocated < size }
+
+// A Stream is an alternate stream of a file.
+type Stream struct {
+	Name string
+	Size int64 // bytes
+}
+
 // A FileID tells whether two paths are one file.
 type FileID struct{ Device, Inode uint64 }
 

@@ -131,4 +131,4 @@ func (root) OpenStream(string, string, bool) (File, error) { return nil, errors.
 
 // FileStreams lists the alternate streams of a file: none here; a resource fork is an
 // extended attribute.
-func FileStreams(*os.File) ([]string, error) { return nil, nil }
+func FileStreams(*os.File) ([]Stream, error) { return nil, nil }

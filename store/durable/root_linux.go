@@ -96,4 +96,4 @@ func (r root) RemoveXattr(name, attr string) error {
 func (root) OpenStream(string, string, bool) (File, error) { return nil, errors.ErrUnsupported }
 
 // FileStreams lists the alternate streams of a file: none here.
-func FileStreams(*os.File) ([]string, error) { return nil, nil }
+func FileStreams(*os.File) ([]Stream, error) { return nil, nil }

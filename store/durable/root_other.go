@@ -22,7 +22,7 @@ func InfoOfFile(_ *os.File, info fs.FileInfo) (Info, error) { return InfoOf(info
 func FileXattrs(*os.File, func(string) bool) ([]Xattr, error) { return nil, errors.ErrUnsupported }
 
 // FileStreams lists the alternate streams of a file: none here.
-func FileStreams(*os.File) ([]string, error) { return nil, nil }
+func FileStreams(*os.File) ([]Stream, error) { return nil, nil }
 
 func (root) Mknod(string, fs.FileMode, uint64) error       { return errors.ErrUnsupported }
 func (root) Lchtimes(string, time.Time) error              { return errors.ErrUnsupported }

@@ -179,8 +179,8 @@ func (r root) OpenStream(name, stream string, write bool) (File, error) {
 	return rootFile{os.NewFile(uintptr(h), name+":"+stream)}, nil
 }
 
-// FileStreams lists the alternate streams of a file by name.
-func FileStreams(f *os.File) ([]string, error) {
+// FileStreams lists the alternate streams of a file.
+func FileStreams(f *os.File) ([]Stream, error) {
 	for size := 4 << 10; ; size *= 4 {
 		b := make([]byte, size)
 		err := windows.GetFileInformationByHandleEx(windows.Handle(f.Fd()), windows.FileStreamInfo, &b[0], uint32(size))
@@ -198,7 +198,7 @@ func FileStreams(f *os.File) ([]string, error) {
 
 // parseStreams reads a chain of FILE_STREAM_INFO: next u32, length of the name in bytes u32,
 // size u64, allocated u64, the name as ":name:$DATA" in UTF-16. The unnamed stream is left out.
-func parseStreams(b []byte) (all []string) {
+func parseStreams(b []byte) (all []Stream) {
 	for len(b) >= 24 {
 		next, n := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
 		if uint64(n) > uint64(len(b)-24) {
@@ -210,7 +210,7 @@ func parseStreams(b []byte) (all []string) {
 		}
 		name, ok := strings.CutSuffix(windows.UTF16ToString(u), ":$DATA")
 		if name = strings.TrimPrefix(name, ":"); ok && name != "" {
-			all = append(all, name)
+			all = append(all, Stream{name, int64(binary.LittleEndian.Uint64(b[8:]))})
 		}
 		if next == 0 || uint64(next) > uint64(len(b)) {
 			break
