@@ -21,12 +21,14 @@ import (
 type Change struct {
 	Push   *snapshot.Push // of the folder, by its rules; nothing is pushed
 	Safety *snapshot.Safety
+	Reader *snapshot.Reader
 	Root   durable.Root
 	Local  func(remote string) (string, bool) // where a remote path belongs
 
-	Device func(ledger.Snapshot) string // name of who pushed it
-	DryRun bool                         // plan only
-	Start  func() (stop func())         // called when files begin to be fetched; nil: nothing to do
+	Device  func(ledger.Snapshot) string // name of who pushed it
+	DryRun  bool                         // plan only
+	Planned func(*Plan) error            // may refuse a plan before anything is touched; nil: does not
+	Start   func() (stop func())         // called when files begin to be fetched; nil: nothing to do
 }
 
 // Changed is what a Change did, or with DryRun would do.
@@ -39,11 +41,13 @@ type Changed struct {
 	Survived []string            // remote paths changed on one side and removed on the other
 	Step     snapshot.Step       // what undo goes back to
 
-	reader   *snapshot.Reader   // of what is here and there
 	local    map[string]string  // of copies, by remote path
 	next     *snapshot.Next     // of the lineage
 	progress *snapshot.Progress // of the fetch
 }
+
+// Copy is the local path of the other side's version of a conflict, "" if it has none.
+func (c *Changed) Copy(f snapshot.Conflict) string { return c.local[f.Copy] }
 
 // PullOptions say what a pull does where both sides changed something.
 type PullOptions struct {
@@ -124,10 +128,7 @@ func (c *Change) begin(ctx context.Context) (*Changed, error) {
 	if out.From.ID == (pack.ID{}) {
 		out.From = sameTree(p.Log.State(), l.Workspace, out.Before.Root)
 	}
-	over := snapshot.Over(room, p.Store)
-	if out.reader, err = snapshot.NewReader(over, p.Keys, p.Index); err != nil {
-		return nil, err
-	}
+	c.Reader.Lend(nil, room)
 	out.Step = snapshot.Step{Time: p.Now(), Packs: out.Before.Packs, Files: out.Before.Files, Bytes: out.Before.Bytes, Parent: out.From.ID,
 		Before: snapshot.State{ID: out.Before.ID, Root: out.Before.Root, Next: snapshot.Next{Base: l.Base, Merged: l.Merged, Lacks: l.Lacks}},
 		Sent:   len(out.Before.Packs) == 0}
@@ -148,12 +149,17 @@ func sameTree(s *ledger.State, w ledger.Workspace, root pack.ID) (same ledger.Sn
 // merge makes the tree that has both sides' changes.
 func (c *Change) merge(ctx context.Context, out *Changed, base, to ledger.Snapshot, prefer snapshot.Side) (pack.ID, error) {
 	device, pushed := c.Device(to), time.Unix(0, to.Time)
-	m := snapshot.Merge{Reader: out.reader, Prefer: prefer, Copy: func(name string) string { return snapshot.ConflictName(name, device, pushed) }}
+	place := func(remote string) bool {
+		_, file := c.Local(remote)
+		_, dir := c.Local(remote + "/")
+		return file || dir
+	}
+	m := snapshot.Merge{Place: place, Reader: c.Reader, Prefer: prefer, Copy: func(name string) string { return snapshot.ConflictName(name, device, pushed) }}
 	merged, err := m.Trees(ctx, base.Root, out.Before.Root, to.Root)
 	if err != nil {
 		return pack.ID{}, err
 	}
-	out.reader.Lend(merged.Nodes)
+	c.Reader.Lend(merged.Nodes, c.Safety.Store)
 	out.Merged, out.Survived, out.local = merged.Conflicts, merged.Kept, map[string]string{}
 	for _, f := range merged.Conflicts {
 		if f.Copy == "" {
@@ -190,10 +196,15 @@ func (c *Change) where(out *Changed) func(string) (string, bool) {
 // run plans, notes what undo goes back to, and carries the plan out.
 func (c *Change) run(ctx context.Context, out *Changed, o Options) (err error) {
 	p := c.Push
-	o.Store, o.Keys, o.Index, o.Reader = snapshot.Over(c.Safety.Store, p.Store), p.Keys, p.Index, out.reader
+	o.Store, o.Keys, o.Index, o.Reader = snapshot.Over(c.Safety.Store, p.Store), p.Keys, p.Index, c.Reader
 	o.Root, o.Base, o.Local, o.State, o.Progress, o.Workers = c.Root, out.Before.Root, c.where(out), p.Lineage.StateKey(), out.progress, p.Workers
 	if out.Plan, err = Make(ctx, o); err != nil || len(out.Conflicts) > 0 || c.DryRun {
 		return err
+	}
+	if c.Planned != nil {
+		if err := c.Planned(out.Plan); err != nil {
+			return err
+		}
 	}
 	if c.Start != nil {
 		defer c.Start()()

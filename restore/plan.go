@@ -113,6 +113,15 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 	return p, nil
 }
 
+// Paths lists the local paths that are to be written and removed, by name.
+func (p *Plan) Paths() (writes, removes []string) {
+	for _, w := range p.writes {
+		writes = append(writes, w.local)
+	}
+	slices.Sort(writes)
+	return writes, slices.Sorted(slices.Values(p.removes))
+}
+
 // entriesOf reads a directory of a snapshot; none for the zero id.
 func (p *Plan) entriesOf(ctx context.Context, id pack.ID) ([]snapshot.Entry, error) {
 	if id == (pack.ID{}) {

@@ -29,6 +29,7 @@ type Merge struct {
 	Reader *Reader
 	Prefer Side
 	Copy   func(name string) string // what theirs is called beside mine
+	Place  func(remote string) bool // whether a path belongs anywhere here: where not, mine stays; nil: all do
 }
 
 // A Conflict is a path that both sides changed. Paths are remote.
@@ -212,6 +213,9 @@ func (r *merging) folder(p path3) (*Entry, error) {
 // conflict notes a path that both sides changed, puts theirs beside mine unless one side is
 // preferred, and returns what has the path's name.
 func (r *merging) conflict(dir string, p path3, taken func(string) bool, out *[]Entry) (*Entry, error) {
+	if r.Place != nil && !r.Place(p.remote) {
+		return p.mine, nil
+	}
 	c := Conflict{Path: p.remote, Mine: r.Prefer != Theirs}
 	defer func() { r.out.Conflicts = append(r.out.Conflicts, c) }()
 	switch r.Prefer {

@@ -29,6 +29,7 @@ type Reader struct {
 	mu     sync.Mutex
 	dec    *pack.Decoder
 	lent   map[pack.ID][]byte
+	spool  store.Store
 	packs  lru[pack.Key, *readPack]
 	frames lru[frameKey, []byte]
 }
@@ -61,11 +62,11 @@ func NewReader(s store.Store, keys *seal.Keys, x *index.Index) (*Reader, error) 
 		packs: newLRU[pack.Key, *readPack](keptPacks), frames: newLRU[frameKey, []byte](keptFrames)}, nil
 }
 
-// Lend makes the Reader know chunks that are in no pack.
-func (r *Reader) Lend(chunks map[pack.ID][]byte) {
+// Lend makes the Reader know chunks that are in no pack, and packs that only spool has.
+func (r *Reader) Lend(chunks map[pack.ID][]byte, spool store.Store) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lent = chunks
+	r.lent, r.spool = chunks, spool
 }
 
 // Chunk returns the bytes of a chunk, which are not to be changed. It reports ErrMissing,
@@ -138,7 +139,7 @@ func (r *Reader) open(ctx context.Context, k pack.Key) (*readPack, error) {
 	}
 	p := &readPack{dir: d, opener: o}
 	if d.End() <= wholePack {
-		p.data, err = r.store.Get(ctx, k.Name(), 0, d.End())
+		p.data, err = Over(r.spool, r.store).Get(ctx, k.Name(), 0, d.End())
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) { // of one that was cut off, some frames may be left
 			return nil, pack.GetError(k, err)
 		}
@@ -157,7 +158,7 @@ func (r *Reader) frame(ctx context.Context, k pack.Key, p *readPack, frame int) 
 	if p.data != nil {
 		sealed = p.data[f.Offset : f.Offset+int64(f.Stored)]
 	} else {
-		b, err := r.store.Get(ctx, k.Name(), f.Offset, int64(f.Stored))
+		b, err := Over(r.spool, r.store).Get(ctx, k.Name(), f.Offset, int64(f.Stored))
 		if err != nil {
 			return nil, pack.GetError(k, err)
 		}

@@ -119,14 +119,14 @@ func (y *Safety) Done() error {
 	return nil
 }
 
-// Last is the newest step that was taken.
-func (y *Safety) Last() (Step, bool) {
+// Taken lists the steps that were taken, the newest first.
+func (y *Safety) Taken() (steps []Step) {
 	for _, s := range slices.Backward(y.Steps) {
 		if s.Done {
-			return s, true
+			steps = append(steps, s)
 		}
 	}
-	return Step{}, false
+	return steps
 }
 
 // sweep removes packs that no step names.

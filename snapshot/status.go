@@ -2,8 +2,10 @@ package snapshot
 
 import (
 	"context"
+	"path"
 	"slices"
 
+	"satchel/snapshot/workspace"
 	"satchel/store/ledger"
 	"satchel/store/pack"
 )
@@ -11,9 +13,10 @@ import (
 // Compared is how the files here differ from a snapshot.
 type Compared struct {
 	Counts
-	Changes  []Change // by path
-	Problems []Problem
-	Warnings []string
+	Changes   []Change // by path
+	Conflicts []string // local paths of conflict copies, which do not travel
+	Problems  []Problem
+	Warnings  []string
 }
 
 // Compare tells how the workspace differs from the snapshot base (the zero value: from
@@ -35,7 +38,14 @@ func (p *Push) Compare(ctx context.Context, base ledger.Snapshot) (*Compared, er
 		}
 		return 1
 	})
-	return &Compared{Counts: b.counts, Changes: b.changes, Problems: b.problems, Warnings: b.warnings}, nil
+	out := &Compared{Counts: b.counts, Changes: b.changes, Problems: b.problems, Warnings: b.warnings}
+	for _, l := range b.leftOut {
+		if workspace.IsConflict(path.Base(l.Local)) {
+			out.Conflicts = append(out.Conflicts, l.Local)
+		}
+	}
+	slices.Sort(out.Conflicts)
+	return out, nil
 }
 
 // Ancestor reports whether a is b or among the live ancestors of b.

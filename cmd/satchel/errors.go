@@ -137,6 +137,7 @@ func explain(a *app, err error) (code int, hint string) {
 	var weak *seal.WeakPassphraseError
 	var behind *behindError
 	var lose *wouldLose
+	var left *conflictsLeft
 	var found *damageFound
 	switch {
 	case is(context.Canceled) || a.ctx.Err() != nil:
@@ -158,6 +159,8 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitFailed, "satchel status --why PATH says why a path stays here; satchel init proposes a manifest"
 	case is(snapshot.ErrShrunk):
 		return exitFailed, "If they are meant to be gone: satchel push --yes. If not: satchel restore"
+	case errors.As(err, &left):
+		return exitBehind, "Compare them, keep what is right, delete or rename the .conflict- copies; then satchel push"
 	case errors.As(err, &lose):
 		return exitWouldLose, lose.hint
 	case errors.As(err, &found):

@@ -23,7 +23,7 @@ import (
 // version is stamped by the release build.
 var version = "0.1.0-dev"
 
-// cli is what can be typed. The five of every day come first.
+// cli is what can be typed. Those of every day come first.
 type cli struct {
 	globals
 
@@ -31,6 +31,7 @@ type cli struct {
 	Pull      pullCmd      `cmd:"" group:"daily" help:"Bring this workspace to the newest snapshot."`
 	Status    statusCmd    `cmd:"" group:"daily" help:"Am I safe to leave? Am I behind?"`
 	Restore   restoreCmd   `cmd:"" group:"daily" help:"Put files of any snapshot back, here or elsewhere."`
+	Undo      undoCmd      `cmd:"" group:"daily" help:"Go back to before the last pull, restore or undo."`
 	Snapshots snapshotsCmd `cmd:"" group:"daily" help:"List the snapshots." aliases:"log"`
 
 	Init    initCmd    `cmd:"" group:"other" help:"Make a repository, and a manifest for this folder."`

@@ -13,23 +13,29 @@ import (
 	"satchel/restore"
 	"satchel/snapshot"
 	"satchel/snapshot/workspace"
-	"satchel/store/durable"
 	"satchel/store/ledger"
 	"satchel/store/pack"
 )
 
 type pullCmd struct {
-	Force bool   `short:"f" help:"Overwrite local changes."`
-	Dir   string `arg:"" optional:"" name:"dir" help:"The workspace folder; made if it is not there."`
+	Theirs bool   `xor:"side" help:"Where both sides changed a file, take theirs."`
+	Mine   bool   `xor:"side" help:"Where both sides changed a file, keep mine alone."`
+	Force  bool   `short:"f" xor:"side" help:"Make the folder what the snapshot is, whatever was changed here."`
+	DryRun bool   `short:"n" help:"Only say what would be done."`
+	Dir    string `arg:"" optional:"" name:"dir" help:"The workspace folder; made if it is not there."`
 }
 
 func (pullCmd) Help() string {
-	return `Brings this folder to the workspace's newest snapshot. A file that was changed here since the last
-push or pull is never overwritten: pull then stops before it touches anything. Files that were removed
-elsewhere are removed here if they are unchanged.
+	return `Brings this folder to the workspace's newest snapshot. What was changed here stays: file by file, the
+side that changed it wins. Where both did, yours stays and theirs comes beside it as NAME.conflict-DEVICE-TIME.EXT:
+compare, keep what is right, delete or rename the copy, and push. A file that was removed on one side and changed
+on the other is kept.
+
+What only this computer had is kept for 30 days, and satchel undo goes back to it.
 
 Example:
   satchel pull
+  satchel pull --dry-run
   satchel pull --store https://ACCOUNT.blob.core.windows.net/CONTAINER work/patients`
 }
 
@@ -43,30 +49,51 @@ func (c pullCmd) Run(a *app) error {
 	if err := s.whichWorkspace(); err != nil {
 		return err
 	}
+	to, out, p, err := c.pull(s)
+	if err != nil || out == nil {
+		return err
+	}
+	return s.merged(c, to, out, p, a.now().Sub(began))
+}
+
+// pull carries it out; nil if there was nothing to do.
+func (c pullCmd) pull(s *session) (to ledger.Snapshot, out *restore.Changed, p *snapshot.Progress, err error) {
 	newest, ok := snapshot.Newest(s.state(), s.lineage.Workspace)
 	if !ok {
-		return noSnapshot(s.workspaceName())
+		return to, nil, nil, noSnapshot(s.workspaceName())
 	}
-	base, _ := s.state().Snapshot(s.lineage.Base)
-	if base.ID == newest.ID && !c.Force {
-		s.upToDate(newest)
-		return nil
+	if to, ok = s.lineage.Incoming(s.state()); !ok {
+		to = newest
+		if !c.Force {
+			s.upToDate(newest)
+			return to, nil, nil, nil
+		}
 	}
 	if err := os.MkdirAll(s.root, 0o755); err != nil {
-		return err
+		return to, nil, nil, err
 	}
-	var plan *restore.Plan
-	var p snapshot.Progress
-	err = s.retry(a.ctx, func(ctx context.Context) error {
-		var err error
-		plan, err = s.pull(ctx, newest, base, c.Force, &p)
-		return inSnapshot(newest.ID, err)
-	})
+	base, _ := s.state().Snapshot(s.lineage.Base)
+	rules, local, err := s.rulesToPull(s.a.ctx, to, base, c.Force)
 	if err != nil {
-		return err
+		return to, nil, nil, err
 	}
-	s.pulled("Pulled", newest, plan, &p, a.now().Sub(began))
-	return nil
+	s.warn(rules)
+	p = &snapshot.Progress{}
+	out, err = s.change(rules, local, p, c.DryRun, func(ctx context.Context, ch *restore.Change) (*restore.Changed, error) {
+		out, err := ch.Pull(ctx, to, restore.PullOptions{Prefer: c.side(), Force: c.Force})
+		return out, inSnapshot(to.ID, err)
+	})
+	return to, out, p, err
+}
+
+func (c pullCmd) side() snapshot.Side {
+	switch {
+	case c.Theirs:
+		return snapshot.Theirs
+	case c.Mine:
+		return snapshot.Mine
+	}
+	return snapshot.Both
 }
 
 // upToDate says that nothing came since this folder's base.
@@ -101,34 +128,6 @@ func (s *session) whichWorkspace() error {
 		}
 	}
 	return &ambiguous{s.root, all}
-}
-
-// pull plans and runs the way to a snapshot.
-func (s *session) pull(ctx context.Context, to, base ledger.Snapshot, force bool, p *snapshot.Progress) (*restore.Plan, error) {
-	rules, local, err := s.rulesToPull(ctx, to, base, force)
-	if err != nil {
-		return nil, err
-	}
-	s.warn(rules)
-	root, err := durable.OpenRoot(s.root)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	plan, err := restore.Make(ctx, restore.Options{Store: s.store, Keys: s.access.Keys, Index: s.index, Reader: s.reader, Root: root,
-		Target: to.Root, Snapshot: to.ID, Base: base.Root, Local: local, State: s.lineage.StateKey(), Limit: snapshot.Limit(to.Files), Follow: !force || base.ID != to.ID, Force: force, Progress: p})
-	if err != nil {
-		return nil, err
-	}
-	if len(plan.Conflicts) > 0 {
-		return nil, &wouldLose{plan.Conflicts, "Copy them elsewhere, or let them go: satchel pull --force"}
-	}
-	stop := s.a.showProgress(p, "fetched")
-	defer stop()
-	return plan, plan.Run(ctx, func() error {
-		s.lineage.Base = to.ID
-		return s.lineage.Save()
-	})
 }
 
 // rulesToPull returns the rules by which a snapshot is pulled, and where they say that a
@@ -168,6 +167,70 @@ func (s *session) rulesToPull(ctx context.Context, to, base ledger.Snapshot, for
 		return nil, nil, err
 	}
 	return rules, rules.Local, s.leaveOut(rules)
+}
+
+// merged tells what a pull did, and ends it with what is left to a person.
+func (s *session) merged(c pullCmd, to ledger.Snapshot, out *restore.Changed, p *snapshot.Progress, took time.Duration) error {
+	for _, path := range out.Survived {
+		s.a.note("kept %s: removed on one side, changed on the other", quoted(s.localName(path)))
+	}
+	left := s.conflicts(out)
+	if c.DryRun {
+		s.planned(to, out.Plan)
+	} else {
+		s.pulled("Pulled", to, out.Plan, p, took)
+	}
+	if left > 0 && !c.DryRun {
+		return &conflictsLeft{left}
+	}
+	return nil
+}
+
+// conflicts lists the paths that both sides changed, and returns of how many both versions are
+// here now.
+func (s *session) conflicts(out *restore.Changed) (left int) {
+	a := s.a
+	for i, f := range out.Merged {
+		path, copied, took := s.localName(f.Path), out.Copy(f), "mine"
+		switch {
+		case copied != "":
+			took = "both"
+			left++
+		case !f.Mine:
+			took = "theirs"
+		}
+		switch {
+		case a.JSON:
+			a.json("conflict", map[string]any{"path": path, "copy": copied, "took": took})
+		case i == shownChanges && !a.Verbose:
+			a.note("… and %s more (--verbose lists all)", thousands(int64(len(out.Merged)-i)))
+		case i > shownChanges && !a.Verbose:
+		case copied != "":
+			a.note("changed on both sides: %s is yours, %s theirs", quoted(path), quoted(copied))
+		default:
+			a.note("changed on both sides: %s is %s", quoted(path), map[string]string{"mine": "yours", "theirs": "theirs"}[took])
+		}
+	}
+	return left
+}
+
+// planned tells what would be done.
+func (s *session) planned(to ledger.Snapshot, plan *restore.Plan) {
+	a := s.a
+	writes, removes := plan.Paths()
+	if a.JSON {
+		a.json("summary", map[string]any{"dry_run": true, "snapshot": hex.EncodeToString(to.ID[:]), "writes": append([]string{}, writes...), "removes": append([]string{}, removes...),
+			"bytes": plan.Bytes, "requests": s.store.requests()})
+		return
+	}
+	for _, w := range writes {
+		a.say("  < %s", quoted(w))
+	}
+	for _, r := range removes {
+		a.say("  - %s", quoted(r))
+	}
+	a.say("Would write %s (%s) and remove %s, to become snapshot %x (%s, %s). Nothing was done.", count(len(writes), "file"), size(plan.Bytes), thousands(int64(len(removes))), to.ID[:4],
+		quoted(s.deviceName(to)), moment(to.Time))
 }
 
 // pulled tells what a pull or restore did.

@@ -20,9 +20,12 @@ import (
 const uploads = 2
 
 type pushCmd struct {
-	Force bool   `short:"f" help:"Read every file again, whatever this computer remembers of it."`
-	Yes   bool   `short:"y" help:"Push although many files are gone."`
-	Dir   string `arg:"" optional:"" name:"dir" help:"The workspace folder."`
+	Force bool `short:"f" help:"Read every file again, whatever this computer remembers of it."`
+	Yes   bool `short:"y" help:"Push although many files are gone."`
+
+	NewHead bool `help:"Push although another computer has pushed: both lines are kept, and a later pull joins them."`
+
+	Dir string `arg:"" optional:"" name:"dir" help:"The workspace folder."`
 }
 
 func (pushCmd) Help() string {
@@ -55,7 +58,7 @@ func (c pushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	push.Force, push.Yes = c.Force, c.Yes
+	push.Force, push.Yes, push.NewHead = c.Force, c.Yes, c.NewHead
 	var out *snapshot.Pushed
 	stop := a.showProgress(&p, "sent")
 	err = s.retry(a.ctx, func(ctx context.Context) error {
@@ -92,7 +95,11 @@ func (s *session) push(p *snapshot.Progress) (*snapshot.Push, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &snapshot.Push{Store: s.store, Keys: s.access.Keys, Keyring: s.access.Keyring, Log: s.access.Log, Index: s.index,
+	y, err := s.safety()
+	if err != nil {
+		return nil, err
+	}
+	return &snapshot.Push{Safety: y, Store: s.store, Keys: s.access.Keys, Keyring: s.access.Keyring, Log: s.access.Log, Index: s.index,
 		Me: s.access.Me, Lineage: s.lineage, Rules: s.rules, Name: s.name(), Git: s.git, Version: version, Images: s.images, Damaged: health.Damaged(),
 		Uploads: uploads, Progress: p, Rand: a.rand, Now: a.now, Sleep: a.sleep}, nil
 }

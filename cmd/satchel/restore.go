@@ -16,13 +16,13 @@ import (
 type restoreCmd struct {
 	At    string   `placeholder:"TIME" help:"The newest snapshot at or before this time, such as yesterday or 2026-11-20 17:30."`
 	To    string   `placeholder:"DIR" help:"Write into DIR instead of in place."`
-	Force bool     `short:"f" help:"Overwrite local changes."`
+	Force bool     `short:"f" help:"With --to: overwrite what is there."`
 	Args  []string `arg:"" optional:"" name:"snapshot|path" help:"latest, @1 for the one before it, or at least 8 digits of a snapshot's id; then paths; -- before paths that look like one."`
 }
 
 func (restoreCmd) Help() string {
-	return `Puts files back as a snapshot has them: all, or the paths given. In place it overwrites nothing that
-was changed since the last push or pull, and removes nothing.
+	return `Puts files back as a snapshot has them: all, or the paths given. In place it removes nothing, and what only
+this computer had is kept for 30 days: satchel undo goes back to it.
 
 A time is that of this computer: yesterday (its last snapshot), friday 14:00, 2026-11-20 17:30, 3h, 2 days ago. The
 newest snapshot that is not younger is taken, and named.
@@ -47,13 +47,8 @@ func (c restoreCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	var plan *restore.Plan
 	var p snapshot.Progress
-	err = s.retry(a.ctx, func(ctx context.Context) error {
-		var err error
-		plan, err = c.restore(ctx, s, sel, &p)
-		return inSnapshot(sel.snapshot.ID, err)
-	})
+	plan, err := c.restore(s, sel, &p)
 	if err != nil {
 		return err
 	}
@@ -61,44 +56,59 @@ func (c restoreCmd) Run(a *app) error {
 	return nil
 }
 
-func (c restoreCmd) restore(ctx context.Context, s *session, sel selection, p *snapshot.Progress) (*restore.Plan, error) {
+func (c restoreCmd) restore(s *session, sel selection, p *snapshot.Progress) (plan *restore.Plan, err error) {
 	rules, _, err := s.rulesOf(sel.snapshot)
 	if err != nil {
 		return nil, err
 	}
-	o := restore.Options{Store: s.store, Keys: s.access.Keys, Index: s.index, Reader: s.reader, Target: sel.snapshot.Root, Local: rules.Local, Limit: snapshot.Limit(sel.snapshot.Files),
-		Force: c.Force, Progress: p}
-	target := s.root
-	if c.To != "" {
-		if target, err = s.a.abs(c.To); err != nil {
-			return nil, err
-		}
-		if err := os.MkdirAll(target, 0o755); err != nil {
-			return nil, err
-		}
-		o.Empty = isEmpty(target)
-		o.Local = anywhere(rules)
-	} else {
-		base, _ := s.state().Snapshot(s.lineage.Base)
-		o.Base, o.State = base.Root, s.lineage.StateKey()
-	}
 	matched := map[string]bool{}
+	var filter func(string, bool) restore.Taken
 	if len(sel.paths) > 0 {
-		o.Take = take(rules, sel.paths, matched)
+		filter = take(rules, sel.paths, matched)
 	}
+	if c.To != "" {
+		err = s.retry(s.a.ctx, func(ctx context.Context) (err error) {
+			plan, err = c.beside(ctx, s, sel, rules, filter, matched, p)
+			return err
+		})
+		return plan, err
+	}
+	out, err := s.change(rules, rules.Local, p, false, func(ctx context.Context, ch *restore.Change) (*restore.Changed, error) {
+		ch.Planned = func(*restore.Plan) error { return sel.unmatched(matched) }
+		out, err := ch.Restore(ctx, sel.snapshot, filter, c.Force)
+		return out, inSnapshot(sel.snapshot.ID, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out.Plan, nil
+}
+
+// beside restores into another folder than the workspace.
+func (c restoreCmd) beside(ctx context.Context, s *session, sel selection, rules *workspace.Rules, filter func(string, bool) restore.Taken, matched map[string]bool,
+	p *snapshot.Progress) (*restore.Plan, error) {
+	target, err := s.a.abs(c.To)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		return nil, err
+	}
+	o := restore.Options{Store: s.store, Keys: s.access.Keys, Index: s.index, Reader: s.reader, Target: sel.snapshot.Root, Local: anywhere(rules), Take: filter, Limit: snapshot.Limit(sel.snapshot.Files),
+		Force: c.Force, Empty: isEmpty(target), Progress: p}
 	if o.Root, err = durable.OpenRoot(target); err != nil {
 		return nil, err
 	}
 	defer o.Root.Close()
 	plan, err := restore.Make(ctx, o)
+	if err == nil {
+		err = sel.unmatched(matched)
+	}
+	if err == nil && len(plan.Conflicts) > 0 {
+		err = &wouldLose{plan.Conflicts, "Restore into another folder, or let them go: --force"}
+	}
 	if err != nil {
 		return nil, err
-	}
-	if err := sel.unmatched(matched); err != nil {
-		return nil, err
-	}
-	if len(plan.Conflicts) > 0 {
-		return nil, &wouldLose{plan.Conflicts, "Push them first, restore elsewhere with --to DIR, or let them go: --force"}
 	}
 	stop := s.a.showProgress(p, "fetched")
 	defer stop()

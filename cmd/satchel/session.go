@@ -217,11 +217,17 @@ func (s *session) recover() error {
 	for _, r := range done {
 		s.a.note("Finished what was interrupted here: %s put in place.", count(r.Files, "file"))
 		if r.Snapshot != (pack.ID{}) {
-			s.lineage.Base = r.Snapshot
-			err = errors.Join(err, s.lineage.Save())
+			err = errors.Join(err, s.lineage.Arrive(r.Snapshot))
 		}
 	}
 	if err != nil || len(done) == 0 {
+		return err
+	}
+	y, err := s.safety()
+	if err == nil {
+		err = y.Done()
+	}
+	if err != nil {
 		return err
 	}
 	if err := restore.Finish(root); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"satchel/store/ledger"
@@ -10,7 +11,7 @@ import (
 )
 
 type snapshotsCmd struct {
-	All bool `help:"Those of every workspace in the repository."`
+	All bool `help:"Those of every workspace in the repository, and the safety snapshots."`
 }
 
 func (snapshotsCmd) Help() string {
@@ -36,6 +37,9 @@ func (c snapshotsCmd) Run(a *app) error {
 		w = s.lineage.Workspace
 	}
 	all := s.state().Snapshots(w)
+	if !c.All {
+		all = slices.DeleteFunc(all, func(v ledger.Snapshot) bool { return v.Flags&ledger.FlagSafety != 0 })
+	}
 	if len(all) == 0 {
 		return noSnapshot(s.workspaceName())
 	}
@@ -44,7 +48,7 @@ func (c snapshotsCmd) Run(a *app) error {
 			info, _ := s.state().Workspace(v.Workspace)
 			a.json("snapshot", map[string]any{"id": hex.EncodeToString(v.ID[:]), "time": stamp(v.Time), "device": s.deviceName(v), "workspace": info.Name,
 				"workspace_id": hex.EncodeToString(v.Workspace[:]), "parents": ids(v.Parents), "files": v.Files, "bytes": v.Bytes, "bytes_new": v.NewBytes,
-				"problems": v.Problems, "base": v.ID == s.lineage.Base})
+				"problems": v.Problems, "safety": v.Flags&ledger.FlagSafety != 0, "base": v.ID == s.lineage.Base})
 		}
 		return nil
 	}
@@ -57,9 +61,16 @@ func (c snapshotsCmd) Run(a *app) error {
 		}
 		info, _ := s.state().Workspace(v.Workspace)
 		fmt.Fprintf(t, "%s %x\t%s\t%s\t%s\t%s\t%s\t%s%s\n", mark, v.ID[:4], moment(v.Time), quoted(s.deviceName(v)), thousands(int64(v.Files)),
-			size(int64(v.Bytes)), size(int64(v.NewBytes)), quoted(info.Name), incomplete(v))
+			size(int64(v.Bytes)), size(int64(v.NewBytes)), quoted(info.Name), incomplete(v)+ofSafety(v))
 	}
 	return t.Flush()
+}
+
+func ofSafety(v ledger.Snapshot) string {
+	if v.Flags&ledger.FlagSafety == 0 {
+		return ""
+	}
+	return " (safety: before a pull or restore)"
 }
 
 func incomplete(v ledger.Snapshot) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -85,8 +86,9 @@ func (c statusCmd) why(a *app) error {
 
 // report is what status found.
 type report struct {
-	newest   ledger.Snapshot
-	has      bool // there is one
+	newest   ledger.Snapshot // of those that come in, else of all
+	has      bool            // there is one
+	behind   bool            // it comes in
 	mine     *snapshot.Compared
 	incoming []snapshot.Change
 }
@@ -94,13 +96,18 @@ type report struct {
 func (s *session) compare(ctx context.Context) (*report, error) {
 	r := &report{}
 	base, _ := s.state().Snapshot(s.lineage.Base)
-	r.newest, r.has = snapshot.Newest(s.state(), s.lineage.Workspace)
+	if r.newest, r.behind = s.lineage.Incoming(s.state()); r.behind {
+		r.has = true
+	} else {
+		r.newest, r.has = snapshot.Newest(s.state(), s.lineage.Workspace)
+	}
 	var err error
 	if r.mine, err = s.comparer().Compare(ctx, base); err != nil {
 		return nil, err
 	}
-	if r.has && r.newest.ID != base.ID {
-		err = s.reader.Diff(ctx, base.Root, r.newest.Root, func(c snapshot.Change) error {
+	if r.behind {
+		from := snapshot.Common(s.state(), r.newest.ID, append(slices.Clone(s.lineage.Merged), base.ID)...)
+		err = s.reader.Diff(ctx, from.Root, r.newest.Root, func(c snapshot.Change) error {
 			r.incoming = append(r.incoming, c)
 			return nil
 		})
@@ -138,7 +145,7 @@ func happened(c snapshot.Change) string {
 
 // verdict is the answer to the two questions that status is asked.
 func (s *session) verdict(r *report) (state, line string) {
-	ahead, behind := len(r.mine.Changes) > 0, r.has && r.newest.ID != s.lineage.Base
+	ahead, behind := len(r.mine.Changes) > 0, r.behind
 	others := s.state().Workspaces()
 	switch {
 	case !r.has && !s.known && len(others) > 0:
@@ -151,6 +158,8 @@ func (s *session) verdict(r *report) (state, line string) {
 		return "diverged", "Diverged: changed here, and pushed from elsewhere: satchel pull"
 	case behind:
 		return "behind", "Behind: satchel pull"
+	case len(r.mine.Conflicts) > 0:
+		return "conflicts", "Conflicts to resolve: compare, keep what is right, delete or rename the .conflict- copies; then satchel push"
 	case len(r.mine.Problems) > 0 && !ahead:
 		return "incomplete", "Not all of it is safe: see what is marked with !"
 	case ahead:
@@ -166,11 +175,17 @@ func (s *session) print(r *report) {
 	if base, ok := s.state().Snapshot(s.lineage.Base); ok {
 		fmt.Fprintf(a.out, "Files come from snapshot %x (%s, %s)\n", base.ID[:4], s.deviceName(base), moment(base.Time))
 	}
-	if r.has && r.newest.ID != s.lineage.Base {
+	if r.behind {
 		fmt.Fprintf(a.out, "Newest is snapshot %x (%s, %s)\n", r.newest.ID[:4], s.deviceName(r.newest), moment(r.newest.Time))
 	}
 	s.printChanges("To push:", r.mine.Changes, true, ">")
 	s.printChanges("To pull:", r.incoming, false, "<")
+	for i, local := range r.mine.Conflicts {
+		if i == 0 {
+			fmt.Fprintln(a.out, "Conflicts, the other side's version:")
+		}
+		fmt.Fprintf(a.out, "  C %s\n", quoted(local))
+	}
 	for _, p := range r.mine.Problems {
 		fmt.Fprintf(a.out, "! %s: %s\n", quoted(s.localName(string(p.Path))), p.Text)
 	}
@@ -216,7 +231,7 @@ type deviceLine struct {
 func (s *session) devices() []deviceLine {
 	last := map[string]int64{}
 	for _, v := range s.state().Snapshots(s.lineage.Workspace) {
-		if s.lineage.Workspace != (ledger.Workspace{}) {
+		if s.lineage.Workspace != (ledger.Workspace{}) && v.Flags&ledger.FlagSafety == 0 {
 			last[s.deviceName(v)] = max(last[s.deviceName(v)], v.Time)
 		}
 	}
@@ -250,6 +265,7 @@ func (s *session) printJSON(r *report) {
 		devices = append(devices, map[string]any{"device": d.name, "last_push": stamp(d.last)})
 	}
 	f["devices"] = devices
+	f["conflicts"] = append([]string{}, r.mine.Conflicts...)
 	problems := []map[string]any{}
 	for _, p := range r.mine.Problems {
 		problems = append(problems, map[string]any{"path": s.localName(string(p.Path)), "text": p.Text})
