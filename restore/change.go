@@ -26,6 +26,7 @@ type Change struct {
 	Local  func(remote string) (string, bool) // where a remote path belongs
 
 	Device  func(ledger.Snapshot) string // name of who pushed it
+	Offline bool                         // the repository may not be reached: use what is known of its trees here
 	DryRun  bool                         // plan only
 	Planned func(*Plan) error            // may refuse a plan before anything is touched; nil: does not
 	Start   func() (stop func())         // called when files begin to be fetched; nil: nothing to do
@@ -128,7 +129,13 @@ func (c *Change) begin(ctx context.Context) (*Changed, error) {
 	if out.From.ID == (pack.ID{}) {
 		out.From = sameTree(p.Log.State(), l.Workspace, out.Before.Root)
 	}
-	c.Reader.Lend(nil, room)
+	var nodes map[pack.ID][]byte
+	if c.Offline {
+		if nodes, err = snapshot.KnownNodes(p.Index, l.StateKey()); err != nil {
+			return nil, err
+		}
+	}
+	c.Reader.Lend(nodes, room)
 	out.Step = snapshot.Step{Time: p.Now(), Packs: out.Before.Packs, Files: out.Before.Files, Bytes: out.Before.Bytes, Parent: out.From.ID,
 		Before: snapshot.State{ID: out.Before.ID, Root: out.Before.Root, Next: snapshot.Next{Base: l.Base, Merged: l.Merged, Lacks: l.Lacks}},
 		Sent:   len(out.Before.Packs) == 0}

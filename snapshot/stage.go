@@ -354,3 +354,32 @@ func (r *reliance) ids(ids []byte, depth int) error {
 	}
 	return nil
 }
+
+// KnownNodes are the directories of the file state in x, as nodes: what this device knows of a
+// tree without asking the repository.
+func KnownNodes(x *index.Index, key [16]byte) (map[pack.ID][]byte, error) {
+	nodes := map[pack.ID][]byte{}
+	var add func(remote string) error
+	add = func(remote string) error {
+		d, ok, err := x.Dir(key, remote)
+		if err != nil || !ok {
+			return err
+		}
+		es, err := DecodeState(d)
+		if err != nil {
+			return nil // as good as unknown
+		}
+		if _, err := encodeNode(es, func(id pack.ID, b []byte) error { nodes[id] = b; return nil }); err != nil {
+			return err
+		}
+		for i := range es {
+			if es[i].Type == Dir {
+				if err := add(join(remote, string(es[i].Name))); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return nodes, add("")
+}

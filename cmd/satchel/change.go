@@ -38,7 +38,7 @@ func (s *session) change(rules *workspace.Rules, local func(string) (string, boo
 			return err
 		}
 		push.Rules = rules
-		c := &restore.Change{Push: push, Safety: push.Safety, Reader: s.reader, Root: root, Local: local, Device: s.deviceName, DryRun: dry,
+		c := &restore.Change{Push: push, Safety: push.Safety, Reader: s.reader, Root: root, Local: local, Device: s.deviceName, Offline: s.alone, DryRun: dry,
 			Start: func() func() { return s.a.showProgress(p, "fetched") }}
 		out, err = f(ctx, c)
 		return err

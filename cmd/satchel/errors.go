@@ -159,6 +159,8 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitFailed, "satchel status --why PATH says why a path stays here; satchel init proposes a manifest"
 	case is(snapshot.ErrShrunk):
 		return exitFailed, "If they are meant to be gone: satchel push --yes. If not: satchel restore"
+	case is(errNoUndo):
+		return exitFailed, "satchel undo --list says what was done here; satchel snapshots what the repository has"
 	case errors.As(err, &left):
 		return exitBehind, "Compare them, keep what is right, delete or rename the .conflict- copies; then satchel push"
 	case errors.As(err, &lose):

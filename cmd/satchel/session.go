@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
+	"time"
 
 	"satchel/index"
 	"satchel/restore"
@@ -135,6 +137,8 @@ type session struct {
 	rebuilt bool // the index, because something was missing
 	founded bool // by this command
 	synced  bool // the ledger is, as joining has to
+	offline bool // go on with what is here if the store cannot be reached
+	alone   bool // it cannot
 }
 
 // close releases what is local.
@@ -277,6 +281,9 @@ func (s *session) openRepository(found bool) error {
 	}
 	c := access.Config{Location: s.at.String(), Place: place, Device: a.device(), Secret: a.joinSecret, Rand: a.rand}
 	raw, err := a.openStore(s.at, false)
+	if err != nil && s.offline {
+		raw, err = unreachable{err}, nil
+	}
 	missing := errors.Is(err, store.ErrNoContainer)
 	if err == nil {
 		s.store = a.counted(raw)
@@ -332,7 +339,7 @@ func (s *session) openIndex() error {
 func (s *session) sync() error {
 	if s.synced {
 		s.synced = false // once
-	} else if err := s.access.Log.Sync(s.a.ctx); err != nil {
+	} else if err := s.syncLog(); err != nil {
 		if errors.Is(err, store.ErrNotFound) {
 			if _, lerr := access.Look(s.a.ctx, s.store); errors.Is(lerr, access.ErrNoRepository) {
 				return fmt.Errorf("%w any more: %s", access.ErrNoRepository, s.at)
@@ -345,6 +352,41 @@ func (s *session) sync() error {
 	}
 	return snapshot.SyncIndex(s.a.ctx, s.access.Log, s.index)
 }
+
+// offlineWait is how long a command that can do without the store waits for it.
+const offlineWait = 10 * time.Second
+
+func (s *session) syncLog() error {
+	log := s.access.Log
+	if !s.offline || log.State() == nil {
+		return log.Sync(s.a.ctx)
+	}
+	ctx, cancel := context.WithTimeout(s.a.ctx, offlineWait)
+	defer cancel()
+	err := log.Sync(ctx)
+	if err == nil || s.a.ctx.Err() != nil || errors.Is(err, ledger.ErrDamaged) || errors.Is(err, ledger.ErrRollback) || errors.Is(err, ledger.ErrTooNew) {
+		return err
+	}
+	if s.alone {
+		return nil // it has been said
+	}
+	s.alone = true
+	s.a.note("%s cannot be reached, so this works with what is on this computer: %v", s.at, err)
+	return nil
+}
+
+// unreachable is a store that could not be opened.
+type unreachable struct{ err error }
+
+func (u unreachable) Put(context.Context, string, []byte) error { return u.err }
+func (u unreachable) Get(context.Context, string, int64, int64) ([]byte, error) {
+	return nil, u.err
+}
+func (u unreachable) List(context.Context, string) iter.Seq2[store.Object, error] {
+	return func(yield func(store.Object, error) bool) { yield(store.Object{}, u.err) }
+}
+func (u unreachable) Delete(context.Context, string) error { return u.err }
+func (u unreachable) Now() time.Time                       { return time.Now() }
 
 // state is the repository as of the last sync.
 func (s *session) state() *ledger.State { return s.access.Log.State() }

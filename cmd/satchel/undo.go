@@ -32,11 +32,11 @@ Example:
 
 func (c undoCmd) Run(a *app) error {
 	began := a.now()
-	s, err := a.open("", false)
-	if err != nil {
+	s := &session{a: a, offline: true}
+	defer s.close()
+	if err := s.open("", false); err != nil {
 		return err
 	}
-	defer s.close()
 	y, err := s.safety()
 	if err != nil {
 		return err
@@ -54,7 +54,9 @@ func (c undoCmd) Run(a *app) error {
 	step := steps[c.Step-1]
 	var p snapshot.Progress
 	out, err := s.change(s.rules, s.rules.Local, &p, c.DryRun, func(ctx context.Context, ch *restore.Change) (*restore.Changed, error) { return ch.Undo(ctx, step) })
-	if err != nil {
+	if s.alone && err != nil && a.ctx.Err() == nil {
+		return fmt.Errorf("not all of what was here then is on this computer, and the store cannot be reached: %w", err)
+	} else if err != nil {
 		return err
 	}
 	s.undone(step, out, c.DryRun, &p, a.now().Sub(began))
