@@ -82,7 +82,7 @@ func (c *Change) Pull(ctx context.Context, to ledger.Snapshot, o PullOptions) (*
 	if !o.Force && len(out.Before.Packs) > 0 && out.Before.Files > 0 {
 		out.next.Merged = append(out.next.Merged, out.Before.ID)
 	}
-	return out, c.run(ctx, out, Options{Target: target, Snapshot: to.ID, Follow: true, Force: o.Force})
+	return out, c.run(ctx, out, Options{Target: target, Limit: snapshot.Limit(to.Files + out.Before.Files), Snapshot: to.ID, Follow: true, Force: o.Force})
 }
 
 // Restore puts back what take takes of a snapshot, and removes nothing.
@@ -92,7 +92,7 @@ func (c *Change) Restore(ctx context.Context, from ledger.Snapshot, take func(re
 		return nil, err
 	}
 	out.Step.What = fmt.Sprintf("restore from %x", from.ID[:4])
-	return out, c.run(ctx, out, Options{Target: from.Root, Take: take, Force: force})
+	return out, c.run(ctx, out, Options{Target: from.Root, Limit: snapshot.Limit(from.Files), Take: take, Force: force})
 }
 
 // Undo brings the files back to what they were before a step of Safety, and the lineage with
@@ -109,7 +109,7 @@ func (c *Change) Undo(ctx context.Context, step snapshot.Step) (*Changed, error)
 	next := step.Before.Next
 	next.ID = step.Before.ID
 	out.next = &next
-	return out, c.run(ctx, out, Options{Target: step.Before.Root, Snapshot: step.Before.ID, Follow: true})
+	return out, c.run(ctx, out, Options{Target: step.Before.Root, Limit: snapshot.Limit(step.Files), Snapshot: step.Before.ID, Follow: true})
 }
 
 // begin stages what is here.
