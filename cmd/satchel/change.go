@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"satchel/restore"
 	"satchel/snapshot"
@@ -38,7 +39,7 @@ func (s *session) change(rules *workspace.Rules, local func(string) (string, boo
 			return err
 		}
 		push.Rules = rules
-		c := &restore.Change{Push: push, Safety: push.Safety, Reader: s.reader, Root: root, Local: local, Device: s.deviceName, Offline: s.alone, DryRun: dry,
+		c := &restore.Change{Push: push, Safety: push.Safety, Reader: s.reader, Root: root, Local: orConflict(rules, local), Device: s.deviceName, Offline: s.alone, DryRun: dry,
 			Start: func() func() { return s.a.showProgress(p, "fetched") }}
 		out, err = f(ctx, c)
 		return err
@@ -47,6 +48,17 @@ func (s *session) change(rules *workspace.Rules, local func(string) (string, boo
 		err = &wouldLose{out.Conflicts, "They changed while satchel was at work, or cannot be kept: close what writes to them and try again"}
 	}
 	return out, err
+}
+
+// orConflict is local for conflict copies too, which have a place on this computer.
+func orConflict(rules *workspace.Rules, local func(string) (string, bool)) func(string) (string, bool) {
+	kept := rules.WithConflicts()
+	return func(remote string) (string, bool) {
+		if l, ok := local(remote); ok || !strings.Contains(remote, ".conflict-") {
+			return l, ok
+		}
+		return kept.Local(remote)
+	}
 }
 
 // conflictsLeft ends a pull after which a person has to look.
