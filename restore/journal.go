@@ -63,12 +63,30 @@ type journalDir struct {
 	Was *dirMeta `json:"was,omitempty"`
 }
 
+// mapped is the journal with other names for all paths.
+func (j *journal) mapped(f func(string) string) *journal {
+	out := *j
+	out.Removes, out.Rmdirs, out.Writes, out.Folders = slices.Clone(j.Removes), slices.Clone(j.Rmdirs), slices.Clone(j.Writes), slices.Clone(j.Folders)
+	for i := range out.Removes {
+		out.Removes[i] = f(out.Removes[i])
+	}
+	for i := range out.Writes {
+		out.Writes[i].Path = f(out.Writes[i].Path)
+	}
+	for _, dirs := range [][]journalDir{out.Rmdirs, out.Folders} {
+		for i := range dirs {
+			dirs[i].Path = f(dirs[i].Path)
+		}
+	}
+	return &out
+}
+
 // write makes the journal durable: what is staged first, then the journal, then its name.
 func (j *journal) write(r durable.Root, stage string, staged []string) error {
 	if err := syncStaged(r, stage, staged); err != nil {
 		return err
 	}
-	b, err := json.Marshal(j)
+	b, err := json.Marshal(j.mapped(asText))
 	if err != nil {
 		return err
 	}
@@ -350,6 +368,7 @@ func parseJournal(b []byte) (*journal, error) {
 	if err := dec.Decode(&j); err != nil || j.Format != 1 {
 		return nil, fmt.Errorf("journal: not one of this satchel's (%v)", err)
 	}
+	j = *j.mapped(fromText)
 	bad := func(p string) bool { return p == "." || checkLocal(p) != nil }
 	if slices.ContainsFunc(j.Removes, bad) ||
 		slices.ContainsFunc(j.Writes, func(s step) bool { return bad(s.Path) || s.Stage < 0 }) ||

@@ -5,11 +5,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"satchel/index"
@@ -231,14 +229,6 @@ func (p *Plan) folderHere(f *folder) (string, error) {
 		return "", nil
 	}
 	return local, checkLocal(local)
-}
-
-// checkLocal refuses a path that no rule should have let through.
-func checkLocal(local string) error {
-	if !fs.ValidPath(local) || strings.Contains(local, "\\") && os.PathSeparator == '\\' {
-		return fmt.Errorf("%q leaves the target folder", local)
-	}
-	return nil
 }
 
 // entry plans a file, a link or a FIFO.

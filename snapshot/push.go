@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"satchel/chunker"
@@ -299,7 +300,7 @@ func (p *Push) register(ctx context.Context, sink *sink, packs []index.Pack) err
 
 func (p *Push) manifest(b *builder, root pack.ID, parents []pack.ID, started time.Time) ([]byte, pack.ID, error) {
 	m := Manifest{Workspace: p.Lineage.Workspace, Name: p.Name, Parents: parents, Root: root, Started: started.UnixNano(), Read: p.Now().UnixNano(), Files: b.counts.Files, Bytes: b.counts.Bytes,
-		Problems: b.problems, Version: p.Version, Rules: &Rules{Source: p.Rules.Source()}}
+		Problems: b.problems, Version: p.Version, Rules: &Rules{Source: strings.ToValidUTF8(p.Rules.Source(), "?")}}
 	if p.Me != nil { // else it is a device that may only read, and the snapshot never leaves it
 		m.Device, m.DeviceAs = p.Me.Principal.ID, p.Me.Principal.Name
 	}

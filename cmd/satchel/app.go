@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -31,6 +30,8 @@ type app struct {
 	in      *os.File
 	out     io.Writer // lists and summaries
 	err     io.Writer // everything else
+	bytes   io.Writer // out, for what is not ours to change: the content of files
+	screen  io.Writer // err, for what draws on it
 	getenv  func(string) string
 	now     func() time.Time
 	rand    io.Reader
@@ -41,7 +42,7 @@ type app struct {
 }
 
 func newApp(ctx context.Context, g *globals, in *os.File, out, errw io.Writer) *app {
-	return &app{globals: g, ctx: ctx, in: in, out: out, err: errw, getenv: os.Getenv, now: time.Now, rand: rand.Reader, sleep: sleep}
+	return &app{globals: g, ctx: ctx, in: in, out: visible{out}, err: visible{errw}, bytes: out, screen: errw, getenv: os.Getenv, now: time.Now, rand: rand.Reader, sleep: sleep}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -149,12 +150,12 @@ func (a *app) json(kind string, fields map[string]any) {
 	if err != nil {
 		panic(err) // fields of ours
 	}
-	fmt.Fprintf(a.out, "%s\n", b)
+	fmt.Fprintf(a.out, "%s\n", asciiControls(b))
 }
 
 // terminal reports whether a person can be asked.
 func (a *app) terminal() bool {
-	return a.in != nil && term.IsTerminal(int(a.in.Fd())) && isTerminal(a.err)
+	return a.in != nil && term.IsTerminal(int(a.in.Fd())) && isTerminal(a.screen)
 }
 
 func isTerminal(w io.Writer) bool {
@@ -199,19 +200,7 @@ func (a *app) device() string {
 	if name == "" {
 		name, _ = os.Hostname()
 	}
-	name = strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(name, ""))
-	if len(name) > 128 {
-		name = strings.ToValidUTF8(name[:128], "")
-	}
-	if name == "" {
-		name = "unnamed computer"
-	}
-	return name
+	return printable(name, "unnamed computer")
 }
 
 // place is where this device keeps keys and what it has seen.

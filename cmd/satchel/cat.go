@@ -24,7 +24,7 @@ Example:
 }
 
 func (c catCmd) Run(a *app) error {
-	out := &firstTry{Writer: a.out}
+	out := &firstTry{Writer: a.bytes}
 	a.raw = true
 	return a.withSelection(c.Args, c.At, func(s *session, sel selection) error {
 		return out.run(func() error { return c.cat(s, sel, out) })

@@ -31,10 +31,10 @@ Example:
 }
 
 func (c dumpCmd) Run(a *app) error {
-	if c.Output == "" && isTerminal(a.out) {
+	if c.Output == "" && isTerminal(a.bytes) {
 		return usageError{errors.New("dump: a tar archive is nothing for a terminal: give -o FILE, or a pipe")}
 	}
-	began, out := a.now(), &firstTry{Writer: a.out}
+	began, out := a.now(), &firstTry{Writer: a.bytes}
 	a.raw = c.Output == ""
 	return a.withSelection(c.Args, c.At, func(s *session, sel selection) error {
 		if c.Output == "" {

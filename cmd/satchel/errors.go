@@ -183,6 +183,8 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitFailed, fmt.Sprintf("The keys were changed (generation %d) and this computer has not been given the new ones", newer.Generation)
 	case is(access.ErrNoRepository):
 		return exitNone, noneHint(a)
+	case is(access.ErrNotEmpty):
+		return exitFailed, "Give the repository an empty place of its own: another folder or container, or a prefix. What an earlier init left can be deleted by hand if nobody has pushed there"
 	case is(access.ErrSecret):
 		return exitWrongKey, "Check it (upper and lower case count), or use the other of the two"
 	case is(access.ErrNoSecret):

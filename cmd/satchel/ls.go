@@ -32,7 +32,7 @@ func (c lsCmd) Run(a *app) error {
 		}
 		if c.Problems {
 			for _, p := range m.Problems {
-				fmt.Fprintf(a.out, "%s: %s\n", quoted(string(p.Path)), p.Text)
+				fmt.Fprintf(a.out, "%s: %s\n", quoted(string(p.Path)), quoted(p.Text))
 			}
 			return nil
 		}

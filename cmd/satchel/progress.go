@@ -15,8 +15,8 @@ import (
 // showProgress draws a bar on standard error while work is under way, if a person looks
 // at it. moved is what is said of the bytes that the store took or gave. stop erases it and returns when nothing is drawn any more.
 func (a *app) showProgress(p *snapshot.Progress, moved string) (stop func()) {
-	f, ok := a.err.(*os.File)
-	if !ok || a.Quiet || a.JSON || !isTerminal(a.err) {
+	f, ok := a.screen.(*os.File)
+	if !ok || a.Quiet || a.JSON || !isTerminal(a.screen) {
 		return func() {}
 	}
 	began, end, ended := a.now(), make(chan struct{}), make(chan struct{})

@@ -69,7 +69,7 @@ func (c restoreCmd) restore(s *session, sel selection, p *snapshot.Progress) (pl
 	if c.To != "" {
 		err = s.retry(s.a.ctx, func(ctx context.Context) (err error) {
 			plan, err = c.beside(ctx, s, sel, rules, filter, matched, p)
-			return err
+			return inSnapshot(sel.snapshot.ID, err)
 		})
 		return plan, err
 	}

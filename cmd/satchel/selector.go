@@ -61,7 +61,7 @@ func workspaceNames(ws []ledger.WorkspaceInfo) string {
 	}
 	var out []string
 	for _, w := range ws {
-		out = append(out, fmt.Sprintf("%s %x", w.Name, w.ID[:4]))
+		out = append(out, fmt.Sprintf("%s %x", quoted(w.Name), w.ID[:4]))
 	}
 	return strings.Join(out, ", ")
 }

@@ -418,9 +418,9 @@ func (s *session) identify() error {
 func (s *session) name() string {
 	name := filepath.Base(s.root)
 	if name == "/" || name == "." || name == `\` {
-		return "workspace"
+		name = ""
 	}
-	return name
+	return printable(name, "workspace")
 }
 
 // theOnly takes the repository's only workspace for a command that changes nothing here.

@@ -68,6 +68,9 @@ func (d *Device) Join(s store.Store) *Device {
 	return e
 }
 
+// Code is the recovery code of the repository.
+func (d *Device) Code() string { return d.code }
+
 func (d *Device) config(s store.Store) access.Config {
 	return access.Config{Store: s, Location: "test", Place: d.place(), Device: d.Name, Rand: rand.Reader}
 }

@@ -40,13 +40,13 @@ func GitInfo(ctx context.Context, root string) (Git, error) {
 			g.Commit = oid
 		}
 		if head, ok := strings.CutPrefix(line, "# branch.head "); ok && head != "(detached)" {
-			g.Branch = head
+			g.Branch = strings.ToValidUTF8(head, "?") // git takes any bytes, a manifest holds text
 		}
 		g.Dirty = g.Dirty || line != "" && line[0] != '#'
 	}
 	// It exits with 1 if there is no origin.
 	if out, err = git(ctx, root, "config", "--get", "remote.origin.url"); err == nil {
-		g.Remote = remoteName(strings.TrimSpace(out))
+		g.Remote = strings.ToValidUTF8(remoteName(strings.TrimSpace(out)), "?")
 	} else if !exited(err, 1) {
 		return Git{}, err
 	}
