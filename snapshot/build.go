@@ -32,6 +32,13 @@ type Counts struct {
 	dirs uint64 // in the snapshot
 }
 
+// Open is a file that a program may have open: what is not saved yet is in no snapshot.
+type Open struct {
+	Local string
+	Lock  string // the lock file that an office program keeps beside the document; "" for a SQLite database
+	Busy  bool   // a database whose -wal or -journal is not empty; else it has such files, or a -shm
+}
+
 // different reports whether there is anything to make a snapshot of.
 func (c *Counts) different() bool { return c.New+c.Changed+c.Removed+c.Folders > 0 }
 
@@ -56,6 +63,7 @@ type builder struct {
 	counts   Counts
 	problems []Problem
 	warnings []string
+	open     []Open
 	leftOut  []workspace.LeftOut
 	changes  []Change             // only if dry
 	states   map[string]index.Dir // file state to be written
@@ -253,8 +261,10 @@ func (b *builder) entry(ctx context.Context, d *dirBuild, i int, w *workspace.En
 
 func (b *builder) file(d *dirBuild, i int, w *workspace.Entry) error {
 	e := &d.entries[i]
-	if w.OpenIn != "" {
-		b.warn(w.Local + " is open in an office program; what is saved on disk travels")
+	if w.OpenIn != "" || w.SQLite {
+		b.mu.Lock()
+		b.open = append(b.open, Open{Local: w.Local, Lock: w.OpenIn, Busy: w.SQLite && w.Busy})
+		b.mu.Unlock()
 	}
 	b.progress.found(w.Info.Size())
 	if content, st, ok := b.unchanged(d, w); ok {

@@ -21,7 +21,7 @@ const (
 	Removed  Letter = '-'
 	Modified Letter = 'M' // other bytes, or a link that leads elsewhere
 	Retyped  Letter = 'T' // a file became a link, and the like
-	Touched  Letter = '~' // the same bytes: mode, time or a mark is another
+	Touched  Letter = '~' // the same bytes: mode, time, owner or the like is another
 )
 
 // Differs reports whether there is anything to tell: the time of a link or directory alone is nothing.

@@ -77,6 +77,7 @@ type Pushed struct {
 	Stored   int64 // bytes sent in packs and segments
 	Problems []Problem
 	Warnings []string
+	Open     []Open
 	LeftOut  []workspace.LeftOut
 }
 
@@ -157,7 +158,7 @@ func (p *Push) once(ctx context.Context) (*Pushed, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Pushed{Counts: b.counts, NewBytes: b.capture.newSize.Load(), Problems: b.problems, Warnings: b.warnings, LeftOut: b.leftOut}
+	out := &Pushed{Counts: b.counts, NewBytes: b.capture.newSize.Load(), Problems: b.problems, Warnings: b.warnings, Open: b.open, LeftOut: b.leftOut}
 	slices.SortFunc(out.Problems, func(a, b Problem) int { return slices.Compare(a.Path, b.Path) })
 	parents, joins := p.parents(s, parent)
 	if parent.Root != (pack.ID{}) && !out.different() && !joins {

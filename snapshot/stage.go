@@ -21,6 +21,7 @@ type Staged struct {
 	Packs    []index.Pack // what of it the repository does not have; nil if it is the base
 	Problems []Problem
 	Warnings []string
+	Open     []Open
 }
 
 // Stage makes a snapshot of the workspace as Run does, but puts what the repository does not
@@ -43,7 +44,7 @@ func (p *Push) Stage(ctx context.Context, parent ledger.Snapshot, spool store.St
 	if err != nil {
 		return nil, err
 	}
-	out := &Staged{Counts: b.counts, ID: parent.ID, Root: parent.Root, Problems: b.problems, Warnings: b.warnings}
+	out := &Staged{Counts: b.counts, ID: parent.ID, Root: parent.Root, Problems: b.problems, Warnings: b.warnings, Open: b.open}
 	if parent.Root != (pack.ID{}) && !out.different() {
 		return out, b.flushState()
 	}

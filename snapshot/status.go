@@ -17,6 +17,7 @@ type Compared struct {
 	Conflicts []string // local paths of conflict copies, which do not travel
 	Problems  []Problem
 	Warnings  []string
+	Open      []Open
 }
 
 // Compare tells how the workspace differs from the snapshot base (the zero value: from
@@ -38,7 +39,7 @@ func (p *Push) Compare(ctx context.Context, base ledger.Snapshot) (*Compared, er
 		}
 		return 1
 	})
-	out := &Compared{Counts: b.counts, Changes: b.changes, Problems: b.problems, Warnings: b.warnings}
+	out := &Compared{Counts: b.counts, Changes: b.changes, Problems: b.problems, Warnings: b.warnings, Open: b.open}
 	for _, l := range b.leftOut {
 		if workspace.IsConflict(path.Base(l.Local)) {
 			out.Conflicts = append(out.Conflicts, l.Local)

@@ -85,6 +85,9 @@ func touched(c snapshot.Change) string {
 	if c.Old.Marks != c.New.Marks {
 		words = append(words, "read whole in one of the two only")
 	}
+	if len(words) == 0 {
+		words = append(words, "owner, attributes, flags or links")
+	}
 	return strings.Join(words, ", ")
 }
 

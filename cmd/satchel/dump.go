@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"satchel/restore"
@@ -81,6 +82,7 @@ func (s *session) dumpFile(name string, sel selection) (*dump, error) {
 type dump struct {
 	s     *session
 	tar   *tar.Writer
+	links map[string]string // the first name of files that are one, by what they have in common
 	rules *workspace.Rules
 	files int
 	bytes int64
@@ -97,7 +99,7 @@ func (s *session) dump(ctx context.Context, w io.Writer, sel selection) (*dump, 
 	if len(sel.paths) > 0 {
 		filter = take(rules, sel.paths, matched)
 	}
-	d := &dump{s: s, tar: tar.NewWriter(w), rules: rules}
+	d := &dump{s: s, tar: tar.NewWriter(w), links: map[string]string{}, rules: rules}
 	err = s.reader.WalkUpTo(ctx, sel.snapshot.Root, snapshot.Limit(sel.snapshot.Files), func(remote string, e *snapshot.Entry) error {
 		switch t := filter(remote, e.Type == snapshot.Dir); {
 		case t == restore.Skip && e.Type == snapshot.Dir:
@@ -120,9 +122,13 @@ func (s *session) dump(ctx context.Context, w io.Writer, sel selection) (*dump, 
 }
 
 func (d *dump) entry(ctx context.Context, remote string, e *snapshot.Entry) error {
-	h := &tar.Header{Name: localOf(d.rules, remote, e), Mode: int64(e.Mode), ModTime: time.Unix(0, e.Mtime), Format: tar.FormatPAX}
+	h := header(e)
+	h.Name = localOf(d.rules, remote, e)
 	switch e.Type {
 	case snapshot.File:
+		if d.linked(h, e) {
+			break
+		}
 		h.Typeflag, h.Size = tar.TypeReg, int64(e.Size)
 		d.files++
 		d.bytes += h.Size
@@ -139,8 +145,38 @@ func (d *dump) entry(ctx context.Context, remote string, e *snapshot.Entry) erro
 	default:
 		return nil // devices and sockets are nothing without their system
 	}
-	if err := d.tar.WriteHeader(h); err != nil || e.Type != snapshot.File {
+	if err := d.tar.WriteHeader(h); err != nil || h.Typeflag != tar.TypeReg {
 		return err
 	}
 	return d.s.reader.Content(ctx, e, func(b []byte) error { _, err := d.tar.Write(b); return err })
+}
+
+// header is what an archive says of an entry beside its name and kind. Streams and flags have no place there.
+func header(e *snapshot.Entry) *tar.Header {
+	h := &tar.Header{Mode: int64(e.Mode), ModTime: time.Unix(0, e.Mtime), Format: tar.FormatPAX,
+		Uid: int(e.UID), Gid: int(e.GID), Uname: e.Owner, Gname: e.Group}
+	for _, x := range e.Xattrs {
+		if name := string(x.Name); !strings.Contains(name, "=") { // which ends a name in PAX
+			if h.PAXRecords == nil {
+				h.PAXRecords = map[string]string{}
+			}
+			h.PAXRecords["SCHILY.xattr."+name] = string(x.Value)
+		}
+	}
+	return h
+}
+
+// linked makes a link of a file that the archive has under another name.
+func (d *dump) linked(h *tar.Header, e *snapshot.Entry) bool {
+	if e.Link == 0 {
+		return false
+	}
+	key := fmt.Sprint(e.Link, e.Size, string(e.IDs))
+	first, ok := d.links[key]
+	if !ok {
+		d.links[key] = h.Name
+		return false
+	}
+	h.Typeflag, h.Linkname = tar.TypeLink, first
+	return true
 }

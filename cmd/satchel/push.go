@@ -146,7 +146,10 @@ func (s *session) warn(rules *workspace.Rules) {
 func (s *session) summary(out *snapshot.Pushed, took time.Duration) {
 	a := s.a
 	for _, w := range out.Warnings {
-		a.note("%s", w)
+		a.note("%s", quoted(w))
+	}
+	for _, o := range s.opened(out.Open) {
+		a.note("%s", o.text())
 	}
 	for _, p := range out.Problems {
 		a.problem(s.localName(string(p.Path)), p.Text)

@@ -91,6 +91,7 @@ type report struct {
 	behind   bool            // it comes in
 	mine     *snapshot.Compared
 	incoming []snapshot.Change
+	open     []opened
 }
 
 func (s *session) compare(ctx context.Context) (*report, error) {
@@ -105,6 +106,7 @@ func (s *session) compare(ctx context.Context) (*report, error) {
 	if r.mine, err = s.comparer().Compare(ctx, base); err != nil {
 		return nil, err
 	}
+	r.open = s.opened(r.mine.Open)
 	if r.behind {
 		from := snapshot.Common(s.state(), r.newest.ID, append(slices.Clone(s.lineage.Merged), base.ID)...)
 		err = s.reader.Diff(ctx, from.Root, r.newest.Root, func(c snapshot.Change) error {
@@ -164,6 +166,8 @@ func (s *session) verdict(r *report) (state, line string) {
 		return "incomplete", "Not all of it is safe: see what is marked with !"
 	case ahead:
 		return "ahead", "Not safe to leave yet: satchel push"
+	case len(r.open) > 0:
+		return "open", "In sync, as far as it is saved. Not safe to leave yet: close what is open, then satchel push"
 	}
 	return "synced", "In sync. Safe to leave."
 }
@@ -189,8 +193,11 @@ func (s *session) print(r *report) {
 	for _, p := range r.mine.Problems {
 		fmt.Fprintf(a.out, "! %s: %s\n", quoted(s.localName(string(p.Path))), p.Text)
 	}
+	for _, o := range r.open {
+		fmt.Fprintf(a.out, "! %s\n", o.text())
+	}
 	for _, w := range append(r.mine.Warnings, s.rules.Warnings()...) {
-		fmt.Fprintf(a.out, "! %s\n", w)
+		fmt.Fprintf(a.out, "! %s\n", quoted(w))
 	}
 	for _, d := range s.devices() {
 		fmt.Fprintf(a.out, "%s last pushed on %s (%s)\n", quoted(d.name), moment(d.last), ago(a.now().Sub(time.Unix(0, d.last))))
@@ -271,6 +278,7 @@ func (s *session) printJSON(r *report) {
 		problems = append(problems, map[string]any{"path": s.localName(string(p.Path)), "text": p.Text})
 	}
 	f["problems"] = problems
+	f["open"] = openFields(r.open)
 	if place, err := s.a.place(); err == nil {
 		f["recovery_code_confirmed"] = reminder(place, s.access.Repository) == ""
 	}

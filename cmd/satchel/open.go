@@ -1,0 +1,57 @@
+package main
+
+import (
+	"path"
+	"path/filepath"
+	"strings"
+
+	"satchel/snapshot"
+	"satchel/snapshot/sqlite"
+)
+
+// opened is a file that a program has open: what is not saved there is in no snapshot.
+type opened struct {
+	snapshot.Open
+	by []string // programs, where the system tells
+}
+
+// opened asks which of the files are open. A database whose -shm alone is left may be nobody's.
+func (s *session) opened(files []snapshot.Open) []opened {
+	var out []opened
+	for _, f := range files {
+		o := opened{Open: f}
+		if f.Lock == "" {
+			by, err := sqlite.InUse(filepath.Join(s.root, filepath.FromSlash(f.Local)))
+			if err != nil {
+				s.a.debug("%s: %v", quoted(f.Local), err)
+			}
+			o.by = by
+		}
+		if f.Lock != "" || f.Busy || len(o.by) > 0 {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func (o opened) text() string {
+	switch {
+	case o.Lock != "":
+		return quoted(o.Local) + " is open in an office program: save and close it. If none has it open, " + quoted(path.Join(path.Dir(o.Local), o.Lock)) + " is a leftover: remove it"
+	case len(o.by) > 0:
+		return quoted(o.Local) + " is a database that is open in " + quoted(strings.Join(o.by, ", ")) + ": close the program"
+	}
+	return quoted(o.Local) + " is a database that a program has not closed: open it there again and close it"
+}
+
+func openFields(all []opened) []map[string]any {
+	out := []map[string]any{}
+	for _, o := range all {
+		f := map[string]any{"path": o.Local, "programs": o.by, "lock": nil}
+		if o.Lock != "" {
+			f["lock"] = o.Lock
+		}
+		out = append(out, f)
+	}
+	return out
+}
