@@ -139,9 +139,10 @@ func explain(a *app, err error) (code int, hint string) {
 	var lose *wouldLose
 	var left *conflictsLeft
 	var found *damageFound
+	var unsafe *notSafe
 	switch {
 	case is(context.Canceled) || a.ctx.Err() != nil:
-		if a.command == "push" {
+		if a.command == "push" || a.command == "leave" {
 			hint = "What the store has acknowledged is not sent again."
 		}
 		return exitInterrupted, hint
@@ -149,6 +150,8 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitUsage, strings.TrimSpace("satchel "+a.command) + " --help"
 	case errors.As(err, &many):
 		return exitFailed, "Say which one it is: --workspace NAME"
+	case errors.As(err, &unsafe):
+		return exitIncomplete, unsafe.hint
 	case is(errIncomplete):
 		return exitIncomplete, "What is listed above is not in the snapshot as it is on disk. The snapshot is marked."
 	case errors.As(err, &behind) && !behind.base:

@@ -34,6 +34,8 @@ type cli struct {
 	Undo      undoCmd      `cmd:"" group:"daily" help:"Go back to before the last pull, restore or undo."`
 	Snapshots snapshotsCmd `cmd:"" group:"daily" help:"List the snapshots." aliases:"log"`
 
+	Leave   leaveCmd   `cmd:"" group:"other" help:"Push, and prove that nothing stays on this computer alone."`
+	Arrive  arriveCmd  `cmd:"" group:"other" help:"Pull, and tell what changed and by whom."`
 	Init    initCmd    `cmd:"" group:"other" help:"Make a repository, and a manifest for this folder."`
 	Ls      lsCmd      `cmd:"" group:"other" help:"List the files of a snapshot."`
 	Cat     catCmd     `cmd:"" group:"other" help:"Print a file of a snapshot."`

@@ -53,6 +53,7 @@ func (c pullCmd) Run(a *app) error {
 	if err != nil || out == nil {
 		return err
 	}
+	defer s.tellCode(to)
 	return s.merged(c, to, out, p, a.now().Sub(began))
 }
 
@@ -66,6 +67,7 @@ func (c pullCmd) pull(s *session) (to ledger.Snapshot, out *restore.Changed, p *
 		to = newest
 		if !c.Force {
 			s.upToDate(newest)
+			s.tellCode(newest)
 			return to, nil, nil, nil
 		}
 	}

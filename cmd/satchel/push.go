@@ -46,6 +46,12 @@ func (c pushCmd) Run(a *app) error {
 		return err
 	}
 	defer s.close()
+	return c.run(s, began)
+}
+
+// run pushes, and tells what was done since began.
+func (c pushCmd) run(s *session, began time.Time) error {
+	a := s.a
 	if s.access.Me == nil {
 		return errReadOnly
 	}
@@ -122,7 +128,7 @@ func (s *session) begin() error {
 // warn says what in the rules in force a person should know.
 func (s *session) warn(rules *workspace.Rules) {
 	m := rules.Manifest()
-	if m != nil || s.a.command == "push" { // what git says of a folder that is pulled into is of no use
+	if m != nil || s.a.command == "push" || s.a.command == "leave" { // what git says of a folder that is pulled into is of no use
 		for _, w := range rules.Warnings() {
 			s.a.note("%s", w)
 		}

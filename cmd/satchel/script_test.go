@@ -32,8 +32,9 @@ import (
 func TestMain(m *testing.M) {
 	sqlitetest.Main()
 	testscript.Main(m, map[string]func(){
-		"satchel":       func() { satchel() },
-		"satchel-dying": func() { satchel(dies) },
+		"satchel":         func() { satchel() },
+		"satchel-dying":   func() { satchel(dies) },
+		"satchel-lied-to": func() { satchel(lies) },
 	})
 }
 
@@ -70,6 +71,28 @@ func (s *stopped) Now() time.Time { return s.now }
 // before it if DIES is "before", else when the object is in the store.
 func dies(a *app) {
 	a.wrap = func(s store.Store) store.Store { return &dying{s, a.getenv("DIES_AT"), a.getenv("DIES") == "before"} }
+}
+
+// lies acknowledges each Put of a name that begins with LIES_AT, and keeps nothing of it; or, if LIES
+// is "short", half.
+func lies(a *app) {
+	a.wrap = func(s store.Store) store.Store { return &lying{s, a.getenv("LIES_AT"), a.getenv("LIES") == "short"} }
+}
+
+type lying struct {
+	store.Store
+	at    string
+	short bool
+}
+
+func (l *lying) Put(ctx context.Context, name string, data []byte) error {
+	if !strings.HasPrefix(name, l.at) {
+		return l.Store.Put(ctx, name, data)
+	}
+	if l.short {
+		return l.Store.Put(ctx, name, data[:len(data)/2])
+	}
+	return nil
 }
 
 type dying struct {

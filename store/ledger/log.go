@@ -81,6 +81,13 @@ func (l *Log) Sync(ctx context.Context) error {
 	return l.failed
 }
 
+// Confirm is Sync, and reads the newest entry from the store although it seems to be the one
+// that this device knows: whatever was appended before is there, or this is an error.
+func (l *Log) Confirm(ctx context.Context) error {
+	l.seen = sight{}
+	return l.Sync(ctx)
+}
+
 func (l *Log) sync(ctx context.Context) error {
 	head, row, err := l.newest(ctx)
 	if l.state != nil && errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrNoContainer) {
