@@ -78,6 +78,8 @@ func TestSyncRequests(t *testing.T) {
 	expect("append", 0, 0, 1)
 	check(t, l.Sync(ctx))
 	expect("nothing new after an append", 1, 0, 0)
+	check(t, l.Confirm(ctx))
+	expect("the append confirmed", 1, 1, 0)
 	r.notes(5)
 	check(t, l.Sync(ctx))
 	expect("five new entries", 1, 5, 0)
@@ -297,6 +299,22 @@ func TestForkIsAnAlarm(t *testing.T) {
 			other.unmoved(moved, ErrRollback)
 		})
 	}
+}
+
+// A listing that shows this device's newest entry in size and time is believed by Sync, not by Confirm.
+func TestConfirmReadsTheNewestEntryAgain(t *testing.T) {
+	p, r := people(), found(t)
+	l := r.device(p.home)
+	other := r.branch()
+	note(t, l, p.home)
+	check(t, l.Confirm(ctx))
+	r.clock.add(time.Hour)
+	note(t, other.device(p.clinic), p.clinic)
+	moved := r.again(l, other.store)
+	moved.seen = sight{moved.seen.size, moved.seen.time + int64(time.Hour)}
+	check(t, moved.Sync(ctx))
+	wantErr(t, "confirm", moved.Confirm(ctx), ErrRollback)
+	wantErr(t, "after it", moved.Sync(ctx), ErrRollback)
 }
 
 func TestAnotherRepositoryInItsPlace(t *testing.T) {
