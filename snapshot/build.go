@@ -35,8 +35,7 @@ type Counts struct {
 // Open is a file that a program may have open: what is not saved yet is in no snapshot.
 type Open struct {
 	Local string
-	Lock  string // the lock file that an office program keeps beside the document; "" for a SQLite database
-	Busy  bool   // a database whose -wal or -journal is not empty; else it has such files, or a -shm
+	Lock  string // the lock file that an office program keeps beside the document; "" for a SQLite database that has a -wal, -shm or -journal
 }
 
 // different reports whether there is anything to make a snapshot of.
@@ -263,7 +262,7 @@ func (b *builder) file(d *dirBuild, i int, w *workspace.Entry) error {
 	e := &d.entries[i]
 	if w.OpenIn != "" || w.SQLite {
 		b.mu.Lock()
-		b.open = append(b.open, Open{Local: w.Local, Lock: w.OpenIn, Busy: w.SQLite && w.Busy})
+		b.open = append(b.open, Open{Local: w.Local, Lock: w.OpenIn})
 		b.mu.Unlock()
 	}
 	b.progress.found(w.Info.Size())

@@ -110,7 +110,11 @@ func (s *session) left(v ledger.Snapshot, r *report) error {
 	a := s.a
 	e := &notSafe{hint: "Then once more: satchel leave"}
 	for _, o := range r.open {
-		e.reasons = append(e.reasons, o.text())
+		if o.document() {
+			e.reasons = append(e.reasons, o.text())
+		} else {
+			a.note("! %s", o.text())
+		}
 	}
 	if n := len(r.mine.Changes); n > 0 {
 		e.reasons = append(e.reasons, fmt.Sprintf("%s changed while it was pushed, %s first", count(n, "file"), quoted(s.localName(r.mine.Changes[0].Remote))))
@@ -187,8 +191,11 @@ func gitLines(left workspace.GitLeft) (lines []string) {
 // codeNote says how the code here stands to the code that a snapshot was pushed beside; "" if
 // it is the same, or one of the two is not known.
 func (s *session) codeNote(v ledger.Snapshot) string {
+	if s.git.Commit == "" {
+		return ""
+	}
 	m, err := s.reader.Manifest(s.a.ctx, v.ID)
-	if err != nil || m.Git == nil || s.git.Commit == "" {
+	if err != nil || m.Git == nil {
 		return ""
 	}
 	relation, err := workspace.GitRelation(s.a.ctx, s.root, m.Git.Commit)

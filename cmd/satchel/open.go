@@ -15,7 +15,7 @@ type opened struct {
 	by []string // programs, where the system tells
 }
 
-// opened asks which of the files are open. A database whose -shm alone is left may be nobody's.
+// opened asks which of the files are open.
 func (s *session) opened(files []snapshot.Open) []opened {
 	var out []opened
 	for _, f := range files {
@@ -27,7 +27,20 @@ func (s *session) opened(files []snapshot.Open) []opened {
 			}
 			o.by = by
 		}
-		if f.Lock != "" || f.Busy || len(o.by) > 0 {
+		if o.document() || len(o.by) > 0 {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// document reports whether it is one of an office program's, which keeps to itself what was not saved.
+// What a database's program has committed is in the snapshot.
+func (o opened) document() bool { return o.Lock != "" }
+
+func documents(all []opened) (out []opened) {
+	for _, o := range all {
+		if o.document() {
 			out = append(out, o)
 		}
 	}
@@ -35,13 +48,10 @@ func (s *session) opened(files []snapshot.Open) []opened {
 }
 
 func (o opened) text() string {
-	switch {
-	case o.Lock != "":
+	if o.document() {
 		return quoted(o.Local) + " is open in an office program: save and close it. If none has it open, " + quoted(path.Join(path.Dir(o.Local), o.Lock)) + " is a leftover: remove it"
-	case len(o.by) > 0:
-		return quoted(o.Local) + " is a database that is open in " + quoted(strings.Join(o.by, ", ")) + ": close the program"
 	}
-	return quoted(o.Local) + " is a database that a program has not closed: open it there again and close it"
+	return quoted(o.Local) + " is open in " + quoted(strings.Join(o.by, ", ")) + ": what is written there from now on comes with the next push; close it before you leave"
 }
 
 func openFields(all []opened) []map[string]any {

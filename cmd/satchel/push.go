@@ -154,7 +154,7 @@ func (s *session) summary(out *snapshot.Pushed, took time.Duration) {
 	for _, w := range out.Warnings {
 		a.note("%s", quoted(w))
 	}
-	for _, o := range s.opened(out.Open) {
+	for _, o := range documents(s.opened(out.Open)) {
 		a.note("%s", o.text())
 	}
 	for _, p := range out.Problems {

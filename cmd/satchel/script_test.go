@@ -194,7 +194,6 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"query":    cmdQuery,
 	"program":  cmdProgram,
 	"flip":     cmdFlip,
-	"holds":    cmdHolds,
 	"same":     cmdSame,
 	"json":     cmdJSON,
 	"requests": cmdRequests,
@@ -336,14 +335,6 @@ func cmdTable(ts *testscript.TestScript, neg bool, args []string) {
 		_, err := db.Exec(s)
 		ts.Check(err)
 	}
-}
-
-// holds FILE: a program has the file open until the story ends.
-func cmdHolds(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, args, 1, "holds FILE")
-	f, err := os.Open(ts.MkAbs(args[0]))
-	ts.Check(err)
-	ts.Defer(func() { f.Close() })
 }
 
 func write(ts *testscript.TestScript, name string, b []byte) {

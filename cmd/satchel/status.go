@@ -166,7 +166,7 @@ func (s *session) verdict(r *report) (state, line string) {
 		return "incomplete", "Not all of it is safe: see what is marked with !"
 	case ahead:
 		return "ahead", "Not safe to leave yet: satchel push"
-	case len(r.open) > 0:
+	case len(documents(r.open)) > 0:
 		return "open", "In sync, as far as it is saved. Not safe to leave yet: close what is open, then satchel push"
 	}
 	return "synced", "In sync. Safe to leave."
