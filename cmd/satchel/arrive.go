@@ -38,15 +38,16 @@ func (c arriveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := (pullCmd{Dir: c.Dir}).Run(a); err != nil {
-		return err
+	pulled := (pullCmd{Dir: c.Dir}).Run(a)
+	if left := (*conflictsLeft)(nil); pulled != nil && !errors.As(pulled, &left) {
+		return pulled
 	}
 	s, err := a.open(c.Dir, false)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	return s.arrived(before)
+	return errors.Join(s.arrived(before), pulled)
 }
 
 // base is the snapshot that the files come from before anything is pulled.

@@ -119,6 +119,9 @@ func (s *session) left(v ledger.Snapshot, r *report) error {
 	if n := len(r.mine.Changes); n > 0 {
 		e.reasons = append(e.reasons, fmt.Sprintf("%s changed while it was pushed, %s first", count(n, "file"), quoted(s.localName(r.mine.Changes[0].Remote))))
 	}
+	if n := len(r.mine.Conflicts); n > 0 {
+		e.reasons = append(e.reasons, fmt.Sprintf("%s of a conflict stay here until it is resolved, %s first", count(n, "file"), quoted(r.mine.Conflicts[0])))
+	}
 	if n := len(r.mine.Problems); n > 0 {
 		p := r.mine.Problems[0]
 		e.reasons = append(e.reasons, fmt.Sprintf("%s could not be read whole, %s first: %s", count(n, "file"), quoted(s.localName(string(p.Path))), p.Text))
