@@ -38,6 +38,9 @@ func (p *Plan) Run(ctx context.Context, done func() error) (err error) {
 	}
 	err = p.stageAll(ctx)
 	if err == nil {
+		err = p.checkDatabases(ctx)
+	}
+	if err == nil {
 		err = context.Cause(ctx)
 	}
 	var j *journal
@@ -54,6 +57,9 @@ func (p *Plan) Run(ctx context.Context, done func() error) (err error) {
 		if err = j.write(r, stage, staged); err != nil {
 			err = fmt.Errorf("staging: %w", err)
 		}
+	}
+	if err == nil {
+		err = p.inUse()
 	}
 	if err != nil {
 		return errors.Join(err, discard(r, stage))
@@ -179,7 +185,11 @@ func (p *Plan) keepState() error {
 			if !ok {
 				continue
 			}
-			if info, err := p.o.Root.Lstat(local); err == nil && uint64(info.Size()) == e.Size {
+			info, err := p.o.Root.Lstat(local)
+			if err != nil || uint64(info.Size()) != e.Size {
+				continue
+			}
+			if beside, err := p.beside(local, info); err == nil && beside == 0 {
 				stats[i] = snapshot.StatOf(info, now)
 			}
 		}

@@ -29,13 +29,15 @@ func newKnown(d index.Dir) known {
 }
 
 // content returns what a file held when it was last read, if it was not touched since.
-func (k known) content(name []byte, info fs.FileInfo) *snapshot.Entry {
+func (k known) content(name []byte, info fs.FileInfo, beside uint64) *snapshot.Entry {
 	e := find(k.entries, name)
 	if e == nil {
 		return nil
 	}
 	i := slices.IndexFunc(k.entries, func(o snapshot.Entry) bool { return string(o.Name) == string(name) })
-	if !k.stats[i].Fresh(snapshot.StatOf(info, time.Time{})) {
+	now := snapshot.StatOf(info, time.Time{})
+	now.Beside = beside
+	if !k.stats[i].Fresh(now) {
 		return nil
 	}
 	return e
@@ -46,7 +48,7 @@ func (k known) content(name []byte, info fs.FileInfo) *snapshot.Entry {
 func (p *Plan) holds(ctx context.Context, k known, local string, info fs.FileInfo, e *snapshot.Entry) (bool, error) {
 	switch e.Type {
 	case snapshot.File:
-		if !info.Mode().IsRegular() || uint64(info.Size()) != e.Size {
+		if !info.Mode().IsRegular() {
 			return false, nil
 		}
 	case snapshot.Symlink:
@@ -60,25 +62,40 @@ func (p *Plan) holds(ctx context.Context, k known, local string, info fs.FileInf
 	default:
 		return true, nil // a kind that is not made here
 	}
-	if c := k.content(e.Name, info); c != nil {
-		return c.SameContent(e), nil
+	beside, err := p.beside(local, info)
+	if err != nil {
+		return false, err
 	}
-	return p.reads(ctx, local, e)
+	switch c := k.content(e.Name, info, beside); {
+	case c != nil:
+		return c.SameContent(e), nil
+	case beside != 0:
+		return p.imageHolds(ctx, local, e)
+	}
+	return p.reads(ctx, local, info, e)
 }
 
 // errOther ends a comparison.
 var errOther = errors.New("other bytes")
 
 // reads compares a file with the chunks of an entry.
-func (p *Plan) reads(ctx context.Context, local string, e *snapshot.Entry) (bool, error) {
+func (p *Plan) reads(ctx context.Context, local string, info fs.FileInfo, e *snapshot.Entry) (bool, error) {
+	if uint64(info.Size()) != e.Size {
+		return false, nil
+	}
 	f, err := p.o.Root.OpenFile(local, os.O_RDONLY, 0)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
+	return p.matches(ctx, f, e)
+}
+
+// matches compares what f has with the chunks of an entry.
+func (p *Plan) matches(ctx context.Context, f io.Reader, e *snapshot.Entry) (bool, error) {
 	var buf []byte
 	var sum snapshot.Sum
-	err = p.o.Reader.ChunkIDs(ctx, e, func(id pack.ID) error {
+	err := p.o.Reader.ChunkIDs(ctx, e, func(id pack.ID) error {
 		loc, ok, err := p.o.Index.Lookup(id)
 		if err != nil {
 			return err

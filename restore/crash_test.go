@@ -2,6 +2,7 @@ package restore_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"satchel/restore"
 	"satchel/snapshot"
 	"satchel/snapshot/snapshottest"
+	"satchel/snapshot/sqlite/sqlitetest"
 	"satchel/store/durable"
 	"satchel/store/durable/durabletest"
 	"satchel/store/pack"
@@ -21,17 +23,35 @@ import (
 )
 
 // story is a pull that does everything: makes, replaces and removes files and folders, turns
-// a file into a folder and a folder into a file, and makes a link.
+// a file into a folder and a folder into a file, and makes a link. It replaces databases that
+// killed programs have left, with a -wal and -shm and with a hot journal, and removes one.
 func story(t *testing.T) (a, b *snapshottest.Device, before, after map[string]string) {
 	m := storetest.NewMemory()
 	a = snapshottest.Found(t, m)
 	for _, f := range []string{"stays", "changes", "goes", "dir/goes", "was-file", "was-dir/x"} {
 		a.Write(f, "old "+f)
 	}
+	for _, f := range databases {
+		program(t, filepath.Join(a.Root, f.name), f.mode, "CREATE TABLE t(a)").Stop()
+	}
 	a.MustPush()
 	b = a.Join(m)
 	mustPull(t, b)
+	for _, f := range databases {
+		program(t, filepath.Join(b.Root, f.name), f.mode, f.crash).Kill()
+	}
+	b.MustPush()
+	mustPull(t, a)
 	before = listing(t, b.Root)
+	for _, s := range sidecars {
+		if before[s] == "" {
+			t.Fatalf("there is no %s", s)
+		}
+	}
+	must(t, os.Remove(filepath.Join(a.Root, "goes.db")))
+	for _, f := range databases[:2] {
+		program(t, filepath.Join(a.Root, f.name), f.mode, "INSERT INTO t VALUES ('new')").Stop()
+	}
 	for _, f := range []string{"goes", "dir", "was-file", "was-dir"} {
 		must(t, os.RemoveAll(filepath.Join(a.Root, f)))
 	}
@@ -49,6 +69,36 @@ func story(t *testing.T) (a, b *snapshottest.Device, before, after map[string]st
 	_, err := p.Run(ctx)
 	must(t, err)
 	return a, b, before, listing(t, a.Root)
+}
+
+const (
+	written = "INSERT INTO t VALUES ('in the -wal')"
+	begun   = "PRAGMA cache_size = 5; BEGIN; INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 50) SELECT zeroblob(3000) FROM n"
+)
+
+// databases of the story, and how their programs end.
+var databases = []struct{ name, mode, crash string }{
+	{"wal.db", "wal", written},
+	{"journal.db", "delete", begun},
+	{"goes.db", "wal", written},
+}
+
+var sidecars = []string{"wal.db-wal", "wal.db-shm", "journal.db-journal", "goes.db-wal", "goes.db-shm"}
+
+func program(t *testing.T, path, mode, sql string) *sqlitetest.Process {
+	t.Helper()
+	return sqlitetest.Start(t, sqlitetest.Order{Path: path, Mode: mode, Do: "exec", SQL: sql})
+}
+
+// apart reports a new database beside an old sidecar, or an old one without its own.
+func apart(before, now map[string]string) string {
+	for _, s := range sidecars {
+		db, _, _ := strings.Cut(s, "-")
+		if _, there := now[db]; there && (now[db] == before[db]) != (now[s] == before[s]) {
+			return fmt.Sprintf("%s %q, %s %q", db, now[db], s, now[s])
+		}
+	}
+	return ""
 }
 
 // files leaves folder times out: a folder is not restored to the old one's when a crash in
@@ -134,6 +184,9 @@ func TestPullCrashesAtEveryFileSystemCall(t *testing.T) {
 				}
 				if err == nil {
 					t.Fatalf("call %d of %v: no error", k, faults.Trace())
+				}
+				if bad := apart(before, listing(t, b.Root)); bad != "" {
+					t.Fatalf("call %d (%s): %s", k, faults.Trace()[k], bad)
 				}
 				nextCommand(t, b)
 				if left, _ := filepath.Glob(filepath.Join(b.Root, ".satchel-*")); len(left) > 0 {

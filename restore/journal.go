@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"satchel/snapshot"
+	"satchel/snapshot/sqlite"
 	"satchel/store/durable"
 	"satchel/store/pack"
 )
@@ -25,6 +26,7 @@ import (
 //	.satchel-stage-<random>/0, 1, …        files and links, whole and verified
 //	.satchel-stage-<random>/gone-0, …      what was removed, until the swap is over
 //	.satchel-stage-<random>/was-0, …       what 0, 1, … replaced
+//	.satchel-stage-<random>/was-0-wal, …   what belonged to a database that was replaced
 //	.satchel-stage-<random>/journal        from here on the swap is finished, or undone
 //
 // A staging folder without a journal is what a run left that had changed nothing: it is
@@ -44,10 +46,12 @@ type journal struct {
 	Folders  []journalDir `json:"folders,omitempty"` // made first, metadata set last; deepest first
 }
 
-// step puts stage/N at Path.
+// step puts stage/N at Path. If it replaces a database, or puts one there, what stands beside it goes
+// too: the order is that of package sqlite, so that no database is ever beside another's -wal.
 type step struct {
-	Path  string `json:"path"`
-	Stage int    `json:"stage"`
+	Path     string `json:"path"`
+	Stage    int    `json:"stage"`
+	Database bool   `json:"database,omitempty"`
 }
 
 // dirMeta is a folder's mode (12 bits) and time (ns).
@@ -146,7 +150,7 @@ func (j *journal) run(r durable.Root, stage string, sync bool) error {
 		made[d.Path] = true
 	}
 	for i, s := range j.Writes {
-		if err := j.place(r, stage, i, s, made); err != nil {
+		if err := j.place(r, stage, i, made, sync); err != nil {
 			return fmt.Errorf("%s: %w", s.Path, err)
 		}
 	}
@@ -196,9 +200,10 @@ func moveAway(r durable.Root, path, to string) error {
 	}
 }
 
-// place renames one staged file into place.
-func (j *journal) place(r durable.Root, stage string, i int, s step, made map[string]bool) error {
-	from := fmt.Sprintf("%s/%d", stage, s.Stage)
+// place renames staged file i into place.
+func (j *journal) place(r durable.Root, stage string, i int, made map[string]bool, sync bool) error {
+	s := j.Writes[i]
+	from, was := s.names(stage, i)
 	if _, err := r.Lstat(from); absent(err) {
 		return nil // it is in place already
 	} else if err != nil {
@@ -210,10 +215,46 @@ func (j *journal) place(r durable.Root, stage string, i int, s step, made map[st
 		}
 		made[dir] = true
 	}
-	if err := moveAway(r, s.Path, fmt.Sprintf("%s/was-%d", stage, i)); err != nil {
+	if err := moveAway(r, s.Path, was); err != nil {
 		return err
 	}
+	if s.Database {
+		if err := moveSidecars(r, s.Path, was, sync); err != nil {
+			return err
+		}
+	}
 	return r.Rename(from, s.Path)
+}
+
+// names are those of step i in the staging folder: of what it puts in place, and of what was there.
+func (s step) names(stage string, i int) (staged, was string) {
+	return fmt.Sprintf("%s/%d", stage, s.Stage), fmt.Sprintf("%s/was-%d", stage, i)
+}
+
+// moveSidecars moves what stands beside a database that is gone, and makes that durable
+// before another comes in its place.
+func moveSidecars(r durable.Root, database, to string, sync bool) error {
+	moved := false
+	for _, suffix := range sqlite.Suffixes {
+		if _, err := r.Lstat(database + suffix); absent(err) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if err := moveAway(r, database+suffix, to+suffix); err != nil {
+			return err
+		}
+		if info, err := r.Lstat(database + suffix); err == nil && !info.IsDir() { // a second one, since a crash
+			if err := r.Remove(database + suffix); err != nil {
+				return err
+			}
+		}
+		moved = true
+	}
+	if !moved || !sync {
+		return nil
+	}
+	return errors.Join(r.SyncDir(path.Dir(database)), r.SyncDir(path.Dir(to)))
 }
 
 func setDir(r durable.Root, path string, m dirMeta) error {
@@ -249,9 +290,17 @@ func (j *journal) undo(r durable.Root, stage string) error {
 	var all error
 	fail := func(err error) { all = errors.Join(all, err) }
 	for i, s := range slices.Backward(j.Writes) {
-		staged, was := fmt.Sprintf("%s/%d", stage, s.Stage), fmt.Sprintf("%s/was-%d", stage, i)
+		staged, was := s.names(stage, i)
 		if _, err := r.Lstat(staged); absent(err) {
 			fail(r.Rename(s.Path, staged))
+			if s.Database {
+				fail(moveSidecars(r, s.Path, staged, false))
+			}
+		}
+		for _, suffix := range slices.Backward(sqlite.Suffixes) {
+			if _, err := r.Lstat(was + suffix); err == nil {
+				fail(r.Rename(was+suffix, s.Path+suffix))
+			}
 		}
 		if _, err := r.Lstat(was); err == nil {
 			fail(r.Rename(was, s.Path))
@@ -266,7 +315,7 @@ func (j *journal) undo(r durable.Root, stage string) error {
 	for _, d := range slices.Backward(j.Rmdirs) {
 		fail(r.MkdirAll(d.Path, 0o755))
 	}
-	for i, p := range j.Removes {
+	for i, p := range slices.Backward(j.Removes) {
 		gone := fmt.Sprintf("%s/gone-%d", stage, i)
 		if _, err := r.Lstat(gone); err == nil {
 			fail(r.Rename(gone, p))
@@ -278,6 +327,18 @@ func (j *journal) undo(r durable.Root, stage string) error {
 		}
 	}
 	return errors.Join(all, j.sync(r))
+}
+
+// inUse reports databases at the paths of a swap that is not finished which programs have open.
+func (j *journal) inUse(r durable.Root, stage string) error {
+	var locals []string
+	for i, s := range j.Writes {
+		staged, _ := s.names(stage, i)
+		if _, err := r.Lstat(staged); s.Database && err == nil {
+			locals = append(locals, s.Path)
+		}
+	}
+	return inUse(r, locals)
 }
 
 // Recovered is what Recover finished.
@@ -307,6 +368,9 @@ func Recover(r durable.Root) ([]Recovered, error) {
 			continue
 		} else if err != nil {
 			return out, fmt.Errorf("%s: %w", e.Name(), err)
+		}
+		if err := j.inUse(r, e.Name()); err != nil {
+			return out, err
 		}
 		if err := j.run(r, e.Name(), true); err != nil {
 			err = fmt.Errorf("what was interrupted (%s) cannot be finished: %w", e.Name(), err)
@@ -380,14 +444,28 @@ func parseJournal(b []byte) (*journal, error) {
 
 // newJournal says how the plan is to be carried out.
 func (p *Plan) newJournal() (*journal, error) {
-	j := &journal{Format: 1, Removes: p.removes}
+	j := &journal{Format: 1}
+	for _, local := range p.removes {
+		j.Removes = append(j.Removes, local)
+		if is, err := isDatabase(p.o.Root, local); err != nil {
+			return nil, err
+		} else if is {
+			for _, suffix := range sqlite.Suffixes {
+				j.Removes = append(j.Removes, local+suffix)
+			}
+		}
+	}
 	if p.o.Snapshot != (pack.ID{}) {
 		j.Snapshot = hex.EncodeToString(p.o.Snapshot[:])
 	}
 	for _, links := range []bool{false, true} { // links last: nothing goes through them
 		for _, w := range p.writes {
 			if !w.skip && (w.entry.Type == snapshot.Symlink) == links {
-				j.Writes = append(j.Writes, step{w.local, w.order})
+				was, err := isDatabase(p.o.Root, w.local)
+				if err != nil {
+					return nil, err
+				}
+				j.Writes = append(j.Writes, step{w.local, w.order, w.database || was})
 			}
 		}
 	}

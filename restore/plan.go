@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"path"
 	"slices"
 	"sync/atomic"
 
@@ -33,6 +30,7 @@ type Options struct {
 	Take     func(remote string, dir bool) Taken // nil: everything
 	State    [16]byte                            // key of the folder's file state; zero: it has none
 	Limit    int                                 // snapshot.Limit of the snapshot; 0: of any
+	Images   string                              // folder for private images of databases; "": one with a -wal counts as changed
 
 	Follow bool // a pull: what the base had and the snapshot has not is removed, what was deleted here stays deleted
 	Force  bool // overwrite what only this device has
@@ -65,6 +63,8 @@ type write struct {
 	stage string       // staged here
 	left  atomic.Int64 // bytes that are still to be fetched
 	skip  bool         // a kind that is not made here
+
+	database bool // what is staged begins as one
 }
 
 // folder is a directory that the snapshot has.
@@ -80,6 +80,7 @@ type folder struct {
 type Plan struct {
 	Conflicts []Conflict
 	Kept      []Conflict // local changes that stay as they are, and why they may
+	Unsound   []Conflict // databases that Run put in place although SQLite finds them damaged: they were saved so
 	Homeless  []string   // remote paths that belong nowhere here
 
 	Writes, Removes, Right int   // files
@@ -95,7 +96,8 @@ type Plan struct {
 	folders []*folder
 }
 
-// Make compares and plans; it changes nothing. Conflicts are for the caller to refuse.
+// Make compares and plans; it changes nothing. Conflicts are for the caller to refuse. Where a program
+// has a database open that is to go, it reports an *InUseError.
 func Make(ctx context.Context, o Options) (*Plan, error) {
 	if o.Take == nil {
 		o.Take = func(string, bool) Taken { return Whole }
@@ -108,6 +110,12 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 		return nil, err
 	}
 	p.Writes, p.Removes = len(p.writes), len(p.removes)
+	if len(p.Conflicts) > 0 {
+		return p, nil
+	}
+	if err := p.inUse(); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
@@ -295,7 +303,7 @@ func (p *Plan) compare(ctx context.Context, known known, w *write, base *snapsho
 		p.Conflicts = append(p.Conflicts, Conflict{w.local, reason})
 		return stays, nil
 	}
-	switch live := ""; {
+	switch {
 	case same:
 		p.Right++
 		return right, nil
@@ -309,15 +317,9 @@ func (p *Plan) compare(ctx context.Context, known known, w *write, base *snapsho
 			return conflict("is a folder here and a file in the snapshot")
 		}
 		return replace, nil
-	default:
-		if live = p.sidecar(w.local); live != "" {
-			return conflict("is a database in use (" + live + " is not empty): close the program first")
-		}
-	}
-	if p.o.Force {
+	case p.o.Force:
 		return replace, nil
-	}
-	if base == nil {
+	case base == nil:
 		return conflict("is here with other bytes, and in no snapshot that this device knows")
 	}
 	if safe, err := p.holds(ctx, known, w.local, info, base); err != nil {
@@ -362,27 +364,6 @@ func (p *Plan) clear(ctx context.Context, local string, base *snapshot.Entry) (b
 	return true, nil
 }
 
-// sidecar names a -wal or -journal beside a database that is not empty.
-func (p *Plan) sidecar(local string) string {
-	for _, suffix := range []string{"-wal", "-journal"} {
-		if info, err := p.o.Root.Lstat(local + suffix); err == nil && info.Size() > 0 && p.isDatabase(local) {
-			return path.Base(local) + suffix
-		}
-	}
-	return ""
-}
-
-func (p *Plan) isDatabase(local string) bool {
-	f, err := p.o.Root.OpenFile(local, os.O_RDONLY, 0)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	b := make([]byte, 16)
-	n, _ := io.ReadFull(f, b)
-	return string(b[:n]) == "SQLite format 3\x00"
-}
-
 // gone plans the removal of what the base had and the snapshot has not, where it is here
 // as the base had it.
 func (p *Plan) gone(ctx context.Context, known known, remote string, es, bs []snapshot.Entry) error {
@@ -412,12 +393,9 @@ func (p *Plan) gone(ctx context.Context, known known, remote string, es, bs []sn
 		if err != nil {
 			return err
 		}
-		switch live := p.sidecar(local); {
-		case live != "":
-			p.Kept = append(p.Kept, Conflict{local, "removed elsewhere, but in use here"})
-		case same || p.o.Force:
+		if same || p.o.Force {
 			p.removes = append(p.removes, local)
-		default:
+		} else {
 			p.Kept = append(p.Kept, Conflict{local, "removed elsewhere, changed here"})
 		}
 	}

@@ -323,7 +323,7 @@ func (c *capture) once(t fileTask, read readFunc) (e Entry, st index.Stat, err e
 	if t.about != nil {
 		*t.about = c.holder.look(f, before)
 	}
-	if !t.plain && beginsDatabase(f) {
+	if !t.plain && sqlite.Begins(f) {
 		f.Close() // an image is made while nothing else here has it open
 		return c.database(t, before, read)
 	}
@@ -437,7 +437,7 @@ func (c *capture) pieces(f io.Reader, size int64, secret bool, r pieceReader) (e
 		}
 		data := buf[:carried+n]
 		if e.Size == 0 {
-			database = bytes.HasPrefix(data, sqliteMagic)
+			database = sqlite.Begins(bytes.NewReader(data))
 		}
 		e.Size += uint64(n)
 		ends := c.cuts(data, carried, database, left == 0)

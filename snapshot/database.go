@@ -1,10 +1,8 @@
 package snapshot
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,17 +12,8 @@ import (
 	"satchel/snapshot/sqlite"
 )
 
-// sqliteMagic begins every database: https://sqlite.org/fileformat.html, 1.3.1.
-var sqliteMagic = []byte("SQLite format 3\x00")
-
 // errTorn: what was read of a database is of several moments, and is not stored.
 var errTorn = fmt.Errorf("the database %w each time", errChanged)
-
-func beginsDatabase(f io.ReaderAt) bool {
-	b := make([]byte, len(sqliteMagic))
-	_, err := f.ReadAt(b, 0)
-	return err == nil && bytes.Equal(b, sqliteMagic)
-}
 
 // database reads a database by way of an image of it, or as a plain file if SQLite cannot read it.
 // The file state is known only if file, -wal and -journal were the same before and after, and

@@ -10,6 +10,7 @@ import (
 	"satchel/index"
 	"satchel/restore"
 	"satchel/snapshot"
+	"satchel/snapshot/sqlite"
 	"satchel/snapshot/workspace"
 	"satchel/store"
 	"satchel/store/access"
@@ -112,6 +113,11 @@ func paths(err error) []map[string]string {
 			out = append(out, map[string]string{"path": c.Local, "reason": c.Reason})
 		}
 	}
+	if open := (*restore.InUseError)(nil); errors.As(err, &open) {
+		for _, c := range open.Databases {
+			out = append(out, map[string]string{"path": c.Local, "reason": c.Reason})
+		}
+	}
 	if damage := (*restore.DamageError)(nil); errors.As(err, &damage) {
 		for _, p := range damage.Paths {
 			out = append(out, map[string]string{"path": p, "reason": "is damaged in the repository"})
@@ -138,6 +144,7 @@ func explain(a *app, err error) (code int, hint string) {
 	var behind *behindError
 	var lose *wouldLose
 	var left *conflictsLeft
+	var open *restore.InUseError
 	var found *damageFound
 	var unsafe *notSafe
 	switch {
@@ -168,10 +175,14 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitBehind, "Compare them, keep what is right, delete or rename the .conflict- copies; then satchel push"
 	case errors.As(err, &lose):
 		return exitWouldLose, lose.hint
+	case errors.As(err, &open):
+		return exitWouldLose, "Close the program, then try again"
 	case errors.As(err, &found):
 		return exitDamaged, found.hint
 	case is(ledger.ErrRollback):
 		return exitDamaged, "The store was rolled back or replaced. Nothing is written until a person has looked; this device still has its copy of the ledger."
+	case is(sqlite.ErrDamaged, sqlite.ErrNotDatabase):
+		return exitDamaged, "The database was damaged already when it was saved; another snapshot may have it whole: satchel history PATH. As it is: satchel restore --force --to DIR PATH"
 	case is(ledger.ErrDamaged, access.ErrDamaged, pack.ErrDamaged, snapshot.ErrMissing, snapshot.ErrTree):
 		return exitDamaged, "The repository is damaged at the place named. Nothing was written over; other snapshots may be whole: satchel snapshots"
 	case is(errNoSnapshot) && (a.command == "pull" || a.command == "status"):

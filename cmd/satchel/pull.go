@@ -235,6 +235,13 @@ func (s *session) planned(to ledger.Snapshot, plan *restore.Plan) {
 		quoted(s.deviceName(to)), moment(to.Time))
 }
 
+// unsound tells of databases that came back as damaged as they were saved.
+func (a *app) unsound(plan *restore.Plan) {
+	for _, d := range plan.Unsound {
+		a.note("%s is as it was saved, and SQLite finds fault with it: %s", quoted(d.Local), d.Reason)
+	}
+}
+
 // pulled tells what a pull or restore did.
 func (s *session) pulled(verb string, v ledger.Snapshot, plan *restore.Plan, p *snapshot.Progress, took time.Duration) {
 	a := s.a
@@ -242,6 +249,7 @@ func (s *session) pulled(verb string, v ledger.Snapshot, plan *restore.Plan, p *
 	for _, k := range plan.Kept {
 		a.note("kept %s: %s", quoted(k.Local), k.Reason)
 	}
+	a.unsound(plan)
 	manifest, _ := s.rules.Remote(workspace.ManifestName)
 	homeless := slices.DeleteFunc(slices.Clone(plan.Homeless), func(remote string) bool { return remote == manifest })
 	if n := len(homeless); n == 1 {

@@ -95,7 +95,7 @@ func (c restoreCmd) beside(ctx context.Context, s *session, sel selection, rules
 		return nil, err
 	}
 	o := restore.Options{Store: s.store, Keys: s.access.Keys, Index: s.index, Reader: s.reader, Target: sel.snapshot.Root, Local: anywhere(rules), Take: filter, Limit: snapshot.Limit(sel.snapshot.Files),
-		Force: c.Force, Empty: isEmpty(target), Progress: p}
+		Images: s.images, Force: c.Force, Empty: isEmpty(target), Progress: p}
 	if o.Root, err = durable.OpenRoot(target); err != nil {
 		return nil, err
 	}

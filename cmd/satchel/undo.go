@@ -89,6 +89,7 @@ func (s *session) undone(step snapshot.Step, out *restore.Changed, dry bool, p *
 	for _, k := range out.Kept {
 		a.note("kept %s: %s", quoted(k.Local), k.Reason)
 	}
+	a.unsound(out.Plan)
 	verb := "written"
 	if dry {
 		verb = "would be written"

@@ -136,6 +136,13 @@ const (
 	magic      = "SQLite format 3\x00"
 )
 
+// Begins reports whether a file begins as a database does, which it may not be all the same.
+func Begins(f io.ReaderAt) bool {
+	b := make([]byte, len(magic))
+	_, err := f.ReadAt(b, 0)
+	return err == nil && string(b) == magic
+}
+
 func parseHeader(b []byte) (h header, ok bool) {
 	if len(b) < headerSize || string(b[:len(magic)]) != magic {
 		return h, false

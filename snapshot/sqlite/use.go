@@ -27,11 +27,14 @@ func InUse(path string) (by []string, err error) {
 	return inUse(path)
 }
 
+// Suffixes are those of the files that SQLite keeps beside a database.
+var Suffixes = []string{walSuffix, shmSuffix, journalSuffix}
+
 // Sidecars lists what stands beside the path and belongs to the database that was there: its
 // -wal, -shm and -journal. Beside another database they do harm.
 func Sidecars(path string) ([]string, error) {
 	var there []string
-	for _, suffix := range []string{walSuffix, shmSuffix, journalSuffix} {
+	for _, suffix := range Suffixes {
 		if _, err := os.Lstat(path + suffix); err == nil {
 			there = append(there, path+suffix)
 		} else if !errors.Is(err, fs.ErrNotExist) {

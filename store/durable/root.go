@@ -14,6 +14,7 @@ import (
 // make changes in it survive a power cut. Names are relative and slash separated. A test puts
 // faults between (package durabletest).
 type Root interface {
+	Name() string // of the folder, as it was given to OpenRoot
 	OpenFile(name string, flag int, perm fs.FileMode) (File, error)
 	Mkdir(name string, perm fs.FileMode) error
 	MkdirAll(name string, perm fs.FileMode) error

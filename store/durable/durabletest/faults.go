@@ -251,6 +251,9 @@ func (f *Faults) ReadDir(name string) ([]fs.DirEntry, error) {
 	return f.r.ReadDir(name)
 }
 
+// Name implements durable.Root.
+func (f *Faults) Name() string { return f.r.Name() }
+
 // Close is never made to fail.
 func (f *Faults) Close() error { return f.r.Close() }
 
