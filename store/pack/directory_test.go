@@ -88,7 +88,7 @@ func TestParseDirectoryRefuses(t *testing.T) {
 		"frame of nothing":            {change: func(r *rawDir) { r.frames[0].plain = 0; r.chunks[0].Size, r.chunks[1].Size = 0, 0 }},
 		"frame without chunks":        {change: func(r *rawDir) { r.frames[1].chunks = 0; r.frames[0].chunks = 3 }},
 		"chunks do not add up":        {change: func(r *rawDir) { r.chunks[0].Size++ }},
-		"chunks add up over 32 bits":  {change: func(r *rawDir) { r.chunks[0].Size, r.chunks[1].Size = 1<<32-1, 301 }},
+		"chunks add up over 32 bits":  {change: func(r *rawDir) { r.chunks[0].Size, r.chunks[1].Size = -1, 301 }},
 		"empty chunk":                 {change: func(r *rawDir) { r.chunks[0].Size, r.chunks[1].Size = 0, 300 }},
 		"chunk twice in a frame":      {change: func(r *rawDir) { r.chunks[1].ID = r.chunks[0].ID }},
 		"chunk twice in two frames":   {change: func(r *rawDir) { r.chunks[3].ID = r.chunks[0].ID }},
@@ -108,13 +108,13 @@ func TestParseDirectoryRefuses(t *testing.T) {
 		"fewer chunks than frames":        {change: func(r *rawDir) { r.frames = r.frames[:2]; r.chunks = r.chunks[:1]; r.bases = nil }},
 		"chunk of no frame":               {change: func(r *rawDir) { r.chunks = append(r.chunks, Chunk{ID{5}, 1}) }},
 		"frame beyond the chunks":         {change: func(r *rawDir) { r.frames[2].chunks = 2 }},
-		"frame of four billion chunks":    {change: func(r *rawDir) { r.frames[2].chunks = 1<<32 - 1 }},
+		"frame of four billion chunks":    {change: func(r *rawDir) { r.frames[2].chunks = -1 }},
 		"count of frames, one more":       {change: func(r *rawDir) { r.counts[0] = 4 }},
 		"count of chunks, one less":       {change: func(r *rawDir) { r.counts[1] = 3 }},
 		"count of bases, one less":        {change: func(r *rawDir) { r.counts[2] = 0 }},
-		"four billion frames":             {change: func(r *rawDir) { r.counts[0] = 1<<32 - 1 }},
-		"four billion chunks":             {change: func(r *rawDir) { r.counts[1] = 1<<32 - 1 }},
-		"four billion of everything":      {change: func(r *rawDir) { r.counts = [3]int{1<<32 - 1, 1<<32 - 1, 1<<32 - 1} }},
+		"two billion frames":              {change: func(r *rawDir) { r.counts[0] = 1<<31 - 1 }},
+		"two billion chunks":              {change: func(r *rawDir) { r.counts[1] = 1<<31 - 1 }},
+		"two billion of everything":       {change: func(r *rawDir) { r.counts = [3]int{1<<31 - 1, 1<<31 - 1, 1<<31 - 1} }},
 		"counts that hide in the trailer": {change: func(r *rawDir) { r.counts[1] = 5; r.trailer = make([]byte, 35) }},
 		"trailing byte":                   {change: func(r *rawDir) { r.trailer = []byte{0} }},
 		"trailing row":                    {change: func(r *rawDir) { r.trailer = make([]byte, chunkRow) }},
@@ -222,7 +222,7 @@ func compareDirectory(t *testing.T, d *Directory) {
 	if d.Len() != chunk || d.End() != end {
 		t.Fatalf("%d chunks, end %d, want %d, %d", d.Len(), d.End(), chunk, end)
 	}
-	for _, c := range []int{-1, chunk, chunk + 1, 1 << 31} {
+	for _, c := range []int{-1, chunk, chunk + 1, 1<<31 - 1} {
 		if _, _, there := ChunkRow(d.Encoding(), c); there {
 			t.Fatalf("there is a chunk %d of %d", c, chunk)
 		}

@@ -101,7 +101,7 @@ func TestParseSegmentRefuses(t *testing.T) {
 		"no packs":            func(b []byte) []byte { return make([]byte, 4) },
 		"one pack too many":   func(b []byte) []byte { return append(u32(3), b[4:]...) },
 		"one pack too few":    func(b []byte) []byte { return append(u32(1), b[4:]...) },
-		"four billion packs":  func(b []byte) []byte { return append(u32(1<<32-1), b[4:]...) },
+		"four billion packs":  func(b []byte) []byte { return append(u32(-1), b[4:]...) },
 		"trailing byte":       func(b []byte) []byte { return append(b, 0) },
 		"cut off":             func(b []byte) []byte { return b[:len(b)-1] },
 		"cut off in a row":    func(b []byte) []byte { return b[:4+one+10] },
@@ -110,7 +110,7 @@ func TestParseSegmentRefuses(t *testing.T) {
 		"kind of no pack":     func(b []byte) []byte { b[4] = 'l'; return b },
 		"larger than a pack":  func(b []byte) []byte { copy(b[4+KeySize:], []byte{0, 0, 0, 0, 4, 0, 0, 1}); return b },
 		"size below zero":     func(b []byte) []byte { b[4+KeySize] = 0x80; return b },
-		"encoding of 4 GiB":   func(b []byte) []byte { copy(b[4+KeySize+8:], u32(1<<32-1)); return b },
+		"encoding of 4 GiB":   func(b []byte) []byte { copy(b[4+KeySize+8:], u32(-1)); return b },
 		"encoding over 1 MiB": func([]byte) []byte { return EncodeSegments([]Entry{entry(1, 1, make([]byte, MaxDirectory+1))})[0] },
 		"longer than a limit": func(b []byte) []byte { return append(b, make([]byte, MaxSegment)...) },
 	} {
