@@ -120,7 +120,7 @@ func (s *session) left(v ledger.Snapshot, r *report) error {
 		e.reasons = append(e.reasons, fmt.Sprintf("%s changed while it was pushed, %s first", count(n, "file"), quoted(s.localName(r.mine.Changes[0].Remote))))
 	}
 	if n := len(r.mine.Conflicts); n > 0 {
-		e.reasons = append(e.reasons, fmt.Sprintf("%s of a conflict stay here until it is resolved, %s first", count(n, "file"), quoted(r.mine.Conflicts[0])))
+		e.reasons = append(e.reasons, conflictWords(n)+quoted(r.mine.Conflicts[0]))
 	}
 	if n := len(r.mine.Problems); n > 0 {
 		p := r.mine.Problems[0]
@@ -136,6 +136,13 @@ func (s *session) left(v ledger.Snapshot, r *report) error {
 	}
 	a.say("Safe to leave: pushed %s, verified", s.clock(v.Time))
 	return nil
+}
+
+func conflictWords(n int) string {
+	if n == 1 {
+		return "1 copy of a conflict waits here, and does not travel: "
+	}
+	return thousands(int64(n)) + " copies of conflicts wait here, and do not travel, the first: "
 }
 
 // clock is a time of the ledger's: the hour and minute, of another day with its date.
