@@ -74,23 +74,27 @@ func dies(a *app) {
 }
 
 // lies acknowledges each Put of a name that begins with LIES_AT, and keeps nothing of it; or, if LIES
-// is "short", half.
+// is "short", half, or if it is "other", other bytes.
 func lies(a *app) {
-	a.wrap = func(s store.Store) store.Store { return &lying{s, a.getenv("LIES_AT"), a.getenv("LIES") == "short"} }
+	a.wrap = func(s store.Store) store.Store { return &lying{s, a.getenv("LIES_AT"), a.getenv("LIES")} }
 }
 
 type lying struct {
 	store.Store
-	at    string
-	short bool
+	at, how string
 }
 
 func (l *lying) Put(ctx context.Context, name string, data []byte) error {
 	if !strings.HasPrefix(name, l.at) {
 		return l.Store.Put(ctx, name, data)
 	}
-	if l.short {
+	switch l.how {
+	case "short":
 		return l.Store.Put(ctx, name, data[:len(data)/2])
+	case "other":
+		data = slices.Clone(data)
+		data[len(data)/2] ^= 1
+		return l.Store.Put(ctx, name, data)
 	}
 	return nil
 }
