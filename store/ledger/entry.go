@@ -26,8 +26,8 @@ const (
 	Register   Kind = 3
 	Forget     Kind = 4
 	Unforget   Kind = 5
-	Hold       Kind = 6
-	Tag        Kind = 7
+	HoldKind   Kind = 6
+	TagKind    Kind = 7
 	Condemn    Kind = 8
 	Checkpoint Kind = 9
 	Enrol      Kind = 10

@@ -115,6 +115,16 @@ func (s *State) judge(e *Entry) (func(), error) {
 		effect, err = s.commit(e, m.Principal)
 	case Register:
 		effect, err = s.register(e, m.Principal)
+	case Forget:
+		effect, err = s.forget(e, m.Principal)
+	case Unforget:
+		effect, err = s.unforget(e, m.Principal)
+	case HoldKind:
+		effect, err = s.hold(e, m.Principal)
+	case TagKind:
+		effect, err = s.label(e, m.Principal)
+	case Condemn:
+		effect, err = s.condemn(e, m.Principal)
 	case Enrol:
 		effect, err = s.enrol(e, m.Principal)
 	case Checkpoint:
@@ -139,7 +149,7 @@ func (e *Entry) signers() (known bool, n int) {
 	switch e.Kind {
 	case Enrol:
 		return true, 2
-	case Genesis, Commit, Register, Checkpoint:
+	case Genesis, Commit, Register, Forget, Unforget, HoldKind, TagKind, Condemn, Checkpoint:
 		return true, 1
 	}
 	return false, 0

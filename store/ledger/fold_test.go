@@ -108,7 +108,7 @@ func ruleCases() map[string]ruleCase {
 		return func(d *entryDraft, s *State) { d.Content = checkpoint(s, f) }
 	}
 	kill := func(name string, at uint64) stateFunc {
-		return func(s *State) { put(s, s.dead, name, deadName{Tag: tagDead, Name: name, Position: at}) }
+		return func(s *State) { put(s, s.dead, name, DeadName{Tag: tagDead, Name: name, Position: at}) }
 	}
 	return map[string]ruleCase{
 		// What holds for every kind.
@@ -344,7 +344,7 @@ func (c ruleCase) build(s *State) []byte {
 // is valid changes what it says, and an entry after either is taken.
 func TestRulesOfTheFold(t *testing.T) {
 	base := peopled(t)
-	for name, c := range ruleCases() {
+	for name, c := range everyCase() {
 		t.Run(name, func(t *testing.T) {
 			s := base.state()
 			if c.inject != nil {
@@ -399,7 +399,7 @@ func compareBalance(t testing.TB, s *State) {
 // checkpoint after it; and the log goes on.
 func TestEveryReaderSkipsTheSame(t *testing.T) {
 	base, p := peopled(t), people()
-	for name, c := range ruleCases() {
+	for name, c := range everyCase() {
 		if c.inject != nil {
 			continue
 		}
@@ -617,7 +617,7 @@ func TestGenesisRules(t *testing.T) {
 func TestDeadNameLeavesByACheckpoint(t *testing.T) {
 	s := peopled(t).state()
 	for _, name := range []string{"i/early", "i/stays"} {
-		put(s, s.dead, name, deadName{Tag: tagDead, Name: name, Position: 5})
+		put(s, s.dead, name, DeadName{Tag: tagDead, Name: name, Position: 5})
 	}
 	c := ruleCase{kind: Checkpoint, content: rawContent{}, change: func(d *entryDraft, s *State) {
 		d.Content = canon.Marshal(CheckpointContent{Covers: s.position, Object: Hash{2}, Payload: sumOf(s.Payload()), Horizon: 6, Leave: []string{"i/early"}})

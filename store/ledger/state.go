@@ -68,12 +68,6 @@ type (
 		Name     Hash
 		Position uint64
 	}
-	deadName struct {
-		_        struct{} `cbor:",toarray"`
-		Tag      uint8
-		Name     string
-		Position uint64
-	}
 	// Member is a principal and its standing.
 	Member struct {
 		_         struct{} `cbor:",toarray"`
@@ -93,6 +87,9 @@ const (
 	tagSegment
 	tagDead
 	tagMember
+	_ // features
+	tagHold
+	tagTag
 )
 
 // sum is a number modulo 2^256, least significant word first.
@@ -133,15 +130,18 @@ type State struct {
 	workspaces map[Workspace]WorkspaceInfo
 	packs      map[pack.Key]Pack
 	segments   map[Hash]segment
-	dead       map[string]deadName
+	dead       map[string]DeadName
 	members    map[seal.ID]Member
+	holds      map[pack.ID]Hold
+	tags       map[tagKey]snapshotTag
 }
 
 // newState is State(0) of a repository.
 func newState(repo seal.RepoID, secret [32]byte) *State {
 	return &State{repo: repo, secret: secret, scalars: scalars{Tag: tagScalars, Generation: 1},
 		snapshots: map[pack.ID]Snapshot{}, workspaces: map[Workspace]WorkspaceInfo{}, packs: map[pack.Key]Pack{},
-		segments: map[Hash]segment{}, dead: map[string]deadName{}, members: map[seal.ID]Member{}}
+		segments: map[Hash]segment{}, dead: map[string]DeadName{}, members: map[seal.ID]Member{},
+		holds: map[pack.ID]Hold{}, tags: map[tagKey]snapshotTag{}}
 }
 
 // Position is N.
@@ -300,6 +300,12 @@ func (s *State) Payload() []byte {
 	for _, v := range s.members {
 		add(v)
 	}
+	for _, v := range s.holds {
+		add(v)
+	}
+	for _, v := range s.tags {
+		add(v)
+	}
 	slices.SortFunc(all, bytes.Compare)
 	var out []byte
 	for _, e := range all {
@@ -349,9 +355,13 @@ func parseState(payload []byte, position uint64, repo seal.RepoID, secret [32]by
 		case tagSegment:
 			err = load(s, s.segments, e, func(v segment) Hash { return v.Name })
 		case tagDead:
-			err = load(s, s.dead, e, func(v deadName) string { return v.Name })
+			err = load(s, s.dead, e, func(v DeadName) string { return v.Name })
 		case tagMember:
 			err = load(s, s.members, e, func(v Member) seal.ID { return v.Principal.ID })
+		case tagHold:
+			err = load(s, s.holds, e, func(v Hold) pack.ID { return v.Snapshot })
+		case tagTag:
+			err = load(s, s.tags, e, func(v snapshotTag) tagKey { return tagKey{v.Snapshot, v.Word} })
 		default:
 			err = ErrTooNew
 		}

@@ -143,7 +143,7 @@ func joined(es ...[]byte) (out []byte) {
 
 func TestParseStateRefuses(t *testing.T) {
 	s := peopled(t).state()
-	put(s, s.dead, "i/dead", deadName{Tag: tagDead, Name: "i/dead", Position: 4})
+	put(s, s.dead, "i/dead", DeadName{Tag: tagDead, Name: "i/dead", Position: 4})
 	good := s.Payload()
 	es := elements(good)
 	if len(es) != 1+4+2+2+1+1+5 {
@@ -233,7 +233,7 @@ func TestDigestCommitsToEverything(t *testing.T) {
 		},
 		"no segment":  func(s *State) { remove(s, s.segments, Hash{7}) },
 		"no snapshot": func(s *State) { remove(s, s.snapshots, pack.ID{0xcc, 1}) },
-		"dead name":   func(s *State) { put(s, s.dead, "i/dead", deadName{Tag: tagDead, Name: "i/dead", Position: 4}) },
+		"dead name":   func(s *State) { put(s, s.dead, "i/dead", DeadName{Tag: tagDead, Name: "i/dead", Position: 4}) },
 		"sequence": func(s *State) {
 			m := s.members[people().home.Principal.ID]
 			m.Sequence++

@@ -406,7 +406,7 @@ def packname(key):
 
 # ---- the ledger [7] -----------------------------------------------------------------------------------------------
 
-GENESIS, COMMIT, REG, CKPT, ENROLL, OPEN = 1, 2, 3, 9, 10, 0x80
+GENESIS, COMMIT, REG, FORGET, UNFORGET, HOLD, TAG, CONDEMN, CKPT, ENROLL, OPEN = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0x80
 PUSH, PRUNE, ENROL, ADMIN = 1, 2, 4, 8
 PRINCIPAL = (16, "u", "t", "u", "t", 32)
 PACKS, IDS = [(57, "u", 32, "y")], [32]
@@ -421,6 +421,11 @@ KINDS = {
                     10: ("problems", "u"), 11: ("packs", PACKS), 12: ("segments", IDS), 13: ("flags", "u"),
                     14: ("clock", "i")}),
     REG: (PUSH, {1: ("packs", PACKS), 2: ("segments", IDS)}),
+    FORGET: (0, {1: ("snapshots", IDS)}),
+    UNFORGET: (0, {1: ("snapshots", [("u", 32, 16, "u", "i", 16, IDS, 32, "u", "u", "u", "u", "u")])}),
+    HOLD: (0, {1: ("snapshot", 32), 2: ("reason", "t"), 3: ("until", "i"), 4: ("released", "b")}),
+    TAG: (0, {1: ("snapshot", 32), 2: ("tag", "t"), 3: ("removed", "b")}),
+    CONDEMN: (PRUNE, {1: ("names", ["t"]), 2: ("packs", PACKS), 3: ("segments", IDS)}),
     CKPT: (PUSH, {1: ("covered", "u"), 2: ("object", 32), 3: ("payload", 32), 4: ("segments", IDS),
                   5: ("leave", ["t"]), 6: ("horizon", "u")}),
     ENROLL: (ENROL, {1: ("principal", PRINCIPAL)}),
@@ -569,6 +574,10 @@ class Ledger:
         elif kind == REG:
             c = content()
             self.register(n, st, c["packs"], c["segments"], horizon)
+        elif kind in (FORGET, UNFORGET, HOLD, TAG):
+            self.word(n, st, b, kind, content(), principal[0], rights)
+        elif kind == CONDEMN:
+            self.condemn(n, st, b, content(), horizon)
         elif kind == CKPT:
             c, payload = content(), self.state.payload()
             allow(c["covered"] == n - 1 and c["payload"] == sha(payload), "it covers another state")
@@ -634,6 +643,74 @@ class Ledger:
         st.put((3, c["workspace"]), [3, c["workspace"], c["name"], c["remote"], heads])
         st.put((2, c["snapshot"]), [2, c["snapshot"], c["workspace"], n, b["time"], author, parents, c["root"],
                                     c["files"], c["bytes"], c["new"], c["problems"], c["flags"]])
+
+    def word(self, n, st, b, kind, c, author, rights):
+        """FORGET, UNFORGET, HOLD and TAG: what is said of snapshots that there are, or were."""
+        def over(v):
+            allow(v, "no snapshot")
+            allow(rights & PRUNE or rights & PUSH and v[5] == author, "its author has not the right")
+            return v
+
+        if kind == FORGET:
+            gone = set(c["snapshots"])
+            allow(gone and len(gone) == len(c["snapshots"]), "nothing, or one twice")
+            for id in gone:
+                over(st.get(2, id))
+                held = st.get(9, id)
+                allow(not held or 0 < held[5] <= b["time"], "a snapshot that is held")
+            for w in st.of(3):
+                if any(h in gone for h in w[4]):
+                    allow(all(v[1] in gone or v[12] & 2 for v in st.of(2) if v[2] == w[1]), "a head")
+                    st.put((3, w[1]), w[:4] + [[]])
+            for id in gone:
+                for key in [k for k in st.elements if k[0] in (2, 9, 10) and k[1] == id]:
+                    st.drop(key)
+        elif kind == UNFORGET:
+            allow(c["snapshots"] and len({v[1] for v in c["snapshots"]}) == len(c["snapshots"]), "nothing, or one twice")
+            for v in c["snapshots"]:
+                tag, id, w, position, when, _, _, root, _, _, _, _, flags = over(v)
+                allow(tag == 2 and any(id) and any(root) and st.get(3, w) and 0 < position < n and 0 < when < b["time"]
+                      and flags & ~3 == 0 and not st.get(2, id), "no possible snapshot")
+            for v in c["snapshots"]:
+                st.put((2, v[1]), v)
+                w = st.get(3, v[2])
+                if not w[4] and v[12] & 2 == 0:
+                    st.put((3, v[2]), w[:4] + [[v[1]]])
+        elif kind == HOLD:
+            over(st.get(2, c["snapshot"]))
+            if c["released"]:
+                allow(st.get(9, c["snapshot"]) and not c["reason"] and not c["until"], "nothing to release")
+                return st.drop((9, c["snapshot"]))
+            allow(0 < len(c["reason"].encode()) <= 1024 and (c["until"] == 0 or c["until"] > b["time"]), "its reason or time")
+            st.put((9, c["snapshot"]), [9, c["snapshot"], author, b["time"], c["reason"], c["until"]])
+        else:
+            over(st.get(2, c["snapshot"]))
+            key = (10, c["snapshot"], c["tag"])
+            allow(bool(st.get(*key)) == c["removed"], "a tag that is there, or is not")
+            if c["removed"]:
+                return st.drop(key)
+            allow(1 <= len(c["tag"].encode()) <= 128 and not any(x < " " or x == "\x7f" for x in c["tag"])
+                  and sum(k[:2] == key[:2] for k in st.elements) < 64, "no possible tag")
+            st.put(key, [10, c["snapshot"], c["tag"]])
+
+    def condemn(self, n, st, b, c, horizon):
+        names = c["names"]
+        allow(0 < len(names) <= 4096 and all(x < y for x, y in zip(names, names[1:])), "its names")
+        registered = {packname(p[0]) for p in c["packs"]} | {"i/" + h.hex() for h in c["segments"]}
+        for name in names:
+            allow(not st.get(6, name) and name not in registered, "a name that is dead, or registered with it")
+            m = re.fullmatch("([dt])/([0-9a-f]{16})([0-9a-f]{32})/([0-9a-f]{64})|[is]/[0-9a-f]{64}", name)
+            allow(m, "a name that may not go")
+            if m[1]:
+                key = m[1].encode() + bytes.fromhex(m[2] + m[3] + m[4])
+                allow(st.get(4, key) or int(m[2], 16) >= horizon, "a pack of a session before the horizon")
+        self.register(n, st, c["packs"], c["segments"], horizon)
+        for name in names:
+            st.put((6, name), [6, name, n, b["time"]])
+            if name[0] in "dt":
+                st.drop((4, name[0].encode() + bytes.fromhex(name[2:].replace("/", ""))))
+            elif name[0] == "i":
+                st.drop((5, bytes.fromhex(name[2:])))
 
     def snapshots(self):
         return sorted(self.state.of(2), key=lambda e: e[3])
