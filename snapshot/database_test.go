@@ -78,7 +78,7 @@ func pushes(t *testing.T, mode string, seed uint64, end time.Time, image func(co
 	return more
 }
 
-// stressTime is how long writers of each mode run: SATCHEL_LONG as a duration, or 5 s.
+// stressTime is how long writers of each mode run: SATCHEL_LONG seconds, or five.
 func stressTime(t *testing.T) time.Duration {
 	s := os.Getenv("SATCHEL_LONG")
 	if s == "" {
