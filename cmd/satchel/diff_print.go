@@ -31,7 +31,11 @@ func (d *differ) print(stat bool) {
 			break
 		}
 		fmt.Fprintln(a.out, d.line(c))
-		for _, t := range d.tables[c.Remote] {
+		for i, t := range d.tables[c.Remote] {
+			if i == shownChanges && !a.Verbose {
+				fmt.Fprintf(a.out, "    … and %s more (--verbose lists all)\n", thousands(int64(len(d.tables[c.Remote])-i)))
+				break
+			}
 			fmt.Fprintf(a.out, "    %s\n", t)
 		}
 		if why := d.problems[c.Remote]; why != "" {
