@@ -174,6 +174,11 @@ func (r *Reader) frame(ctx context.Context, k pack.Key, p *readPack, frame int) 
 
 // Entries returns the entries of the directory whose node is id.
 func (r *Reader) Entries(ctx context.Context, id pack.ID) ([]Entry, error) {
+	return r.EntriesParts(ctx, id, func(pack.ID) {})
+}
+
+// EntriesParts is Entries; visit is called with the id of each part of a large directory.
+func (r *Reader) EntriesParts(ctx context.Context, id pack.ID, visit func(pack.ID)) ([]Entry, error) {
 	b, err := r.Chunk(ctx, id)
 	if err != nil {
 		return nil, err
@@ -183,6 +188,7 @@ func (r *Reader) Entries(ctx context.Context, id pack.ID) ([]Entry, error) {
 		return es, err
 	}
 	for _, p := range parts {
+		visit(p)
 		if b, err = r.Chunk(ctx, p); err != nil {
 			return nil, err
 		}

@@ -124,29 +124,10 @@ func (p *Push) sendSafely(ctx context.Context, y *Safety, s *Step) error {
 
 // send copies the frames of a step into packs of the repository and commits them.
 func (p *Push) send(ctx context.Context, y *Safety, step *Step) error {
-	state := p.Log.State()
-	if _, there := state.Snapshot(step.Before.ID); there {
+	if _, there := p.Log.State().Snapshot(step.Before.ID); there {
 		return nil // its answer was lost
 	}
-	session, err := pack.NewSession(state.Position(), p.Rand)
-	if err != nil {
-		return err
-	}
-	q := *p
-	q.staging = true
-	sink, err := newSink(ctx, p.Store, p.Keys, p.Index, q.owner(), session, max(p.Uploads, 1), p.Rand, p.Progress)
-	if err != nil {
-		return err
-	}
-	defer sink.abandon()
-	sink.register = func(packs []index.Pack) error { return p.register(ctx, sink, packs) }
-	if err := p.copyPacks(ctx, y, step, sink); err != nil {
-		return err
-	}
-	if err := sink.finish(); err != nil {
-		return err
-	}
-	refs, segments, err := sink.refs(ctx, sink.take())
+	c, err := p.Copy(ctx, func(add func(seal.Kind, *pack.Frame) error) error { return p.copyPacks(ctx, y, step, add) })
 	if err != nil {
 		return err
 	}
@@ -156,20 +137,58 @@ func (p *Push) send(ctx context.Context, y *Safety, step *Step) error {
 	}
 	_, err = p.Log.Append(ctx, p.Me, ledger.Commit, func(s *ledger.State) (any, error) {
 		w, known := s.Workspace(p.Lineage.Workspace)
-		if !known || !alive(s, used, refs) {
+		if !known || !alive(s, used, c.Refs) {
 			return nil, errAgain
 		}
-		c := ledger.CommitContent{Snapshot: step.Before.ID, Workspace: w.ID, Name: w.Name, Remote: w.Remote, Root: step.Before.Root, Files: step.Files,
-			Bytes: step.Bytes, Packs: refs, Segments: segments, Flags: ledger.FlagSafety, Clock: step.Time.UnixNano()}
+		content := ledger.CommitContent{Snapshot: step.Before.ID, Workspace: w.ID, Name: w.Name, Remote: w.Remote, Root: step.Before.Root, Files: step.Files,
+			Bytes: step.Bytes, Packs: c.Refs, Segments: c.Segments, Flags: ledger.FlagSafety, Clock: step.Time.UnixNano()}
 		if _, live := s.Snapshot(step.Parent); live {
-			c.Parents = []pack.ID{step.Parent}
+			content.Parents = []pack.ID{step.Parent}
 		}
-		return c, nil
+		return content, nil
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(SyncIndex(ctx, p.Log, p.Index), p.Index.ClearUnderway(q.owner()))
+	return SyncIndex(ctx, p.Log, p.Index)
+}
+
+// Copied is what Copy has put into the store, and what an entry says of it.
+type Copied struct {
+	Refs     []ledger.PackRef
+	Segments []ledger.Hash
+	Packs    []index.Pack
+	Bytes    int64 // sent
+}
+
+// Copy puts frames into new packs, which are in the store when it returns, and registered by
+// nobody. f hands them to add; a frame's kind says which packs it may go to.
+func (p *Push) Copy(ctx context.Context, f func(add func(seal.Kind, *pack.Frame) error) error) (*Copied, error) {
+	session, err := pack.NewSession(p.Log.State().Position(), p.Rand)
+	if err != nil {
+		return nil, err
+	}
+	q := *p
+	q.staging = true
+	sink, err := newSink(ctx, p.Store, p.Keys, p.Index, q.owner(), session, max(p.Uploads, 1), p.Rand, p.Progress)
+	if err != nil {
+		return nil, err
+	}
+	defer sink.abandon()
+	c := &Copied{}
+	sink.register = func(packs []index.Pack) error { c.Packs = append(c.Packs, packs...); return nil }
+	if err := f(sink.copy); err != nil {
+		return nil, err
+	}
+	if err := sink.finish(); err != nil {
+		return nil, err
+	}
+	c.Packs = append(c.Packs, sink.take()...)
+	if c.Refs, c.Segments, err = sink.refs(ctx, c.Packs); err != nil {
+		return nil, err
+	}
+	c.Bytes = sink.stored.Load()
+	return c, p.Index.ClearUnderway(q.owner())
 }
 
 // alive reports whether packs that a snapshot relies on are registered still, and its own
@@ -185,8 +204,8 @@ func alive(s *ledger.State, used map[pack.Key]bool, own []ledger.PackRef) bool {
 	})
 }
 
-// copyPacks hands the frames of a step that hold anything new to sink.
-func (p *Push) copyPacks(ctx context.Context, y *Safety, step *Step, sink *sink) error {
+// copyPacks hands the frames of a step that hold anything new to add.
+func (p *Push) copyPacks(ctx context.Context, y *Safety, step *Step, add func(seal.Kind, *pack.Frame) error) error {
 	for _, in := range step.Packs {
 		d, err := pack.ParseDirectory(in.Directory)
 		if err != nil {
@@ -201,7 +220,7 @@ func (p *Push) copyPacks(ctx context.Context, y *Safety, step *Step, sink *sink)
 			return pack.GetError(in.Key, err)
 		}
 		for _, f := range d.Frames() {
-			if err := p.copyFrame(in.Key.Kind(), d, f, o, data, sink); err != nil {
+			if err := p.copyFrame(in.Key.Kind(), d, f, o, data, add); err != nil {
 				return fmt.Errorf("pack %s: %w", in.Key.Name(), err)
 			}
 		}
@@ -209,7 +228,7 @@ func (p *Push) copyPacks(ctx context.Context, y *Safety, step *Step, sink *sink)
 	return nil
 }
 
-func (p *Push) copyFrame(kind seal.Kind, d *pack.Directory, f pack.FrameInfo, o *seal.Opener, data []byte, sink *sink) error {
+func (p *Push) copyFrame(kind seal.Kind, d *pack.Directory, f pack.FrameInfo, o *seal.Opener, data []byte, add func(seal.Kind, *pack.Frame) error) error {
 	copied := &pack.Frame{Coding: f.Coding, Base: f.Base, Plain: f.Plain}
 	news := false
 	for c := f.First; c < f.First+f.Chunks; c++ {
@@ -231,7 +250,7 @@ func (p *Push) copyFrame(kind seal.Kind, d *pack.Directory, f pack.FrameInfo, o 
 	if copied.Coded, err = o.Open(nil, data[f.Offset:end], seal.Frame, uint64(f.Offset)); err != nil {
 		return err
 	}
-	return sink.copy(kind, copied)
+	return add(kind, copied)
 }
 
 // relies walks the tree of a step and returns the registered packs that hold its chunks. It

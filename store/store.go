@@ -30,6 +30,8 @@ var (
 	ErrNotFound = errors.New("object not found")
 	// ErrDenied: the credential is missing, refused or lacks the right.
 	ErrDenied = errors.New("access denied")
+	// ErrHeld: the object may not be deleted yet, as a policy or a legal hold of the store's keeps it.
+	ErrHeld = errors.New("kept by the store")
 	// ErrNoContainer: the container or folder itself is missing. It is ErrNotFound too.
 	ErrNoContainer = noContainer{}
 	// ErrUnsafe: the place cannot create a file exclusively and durably (exFAT, some
@@ -79,7 +81,8 @@ type Store interface {
 	// that looking at the first names is one cheap request.
 	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
 
-	// Delete removes the object. It reports ErrNotFound if it is not there.
+	// Delete removes the object. It reports ErrNotFound if it is not there, and ErrHeld if the
+	// store keeps it for now.
 	Delete(ctx context.Context, name string) error
 
 	// Now is the store's clock: the date of its latest answer, carried forward by this

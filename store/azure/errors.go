@@ -160,8 +160,11 @@ func sentinel(a *azcore.ResponseError, op string) error {
 	case bloberror.BlobNotFound:
 		return store.ErrNotFound
 	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.BlobImmutableDueToPolicy, bloberror.UnauthorizedBlobOverwrite:
-		if op == "put" {
+		switch op {
+		case "put":
 			return store.ErrExists
+		case "delete":
+			return store.ErrHeld
 		}
 	case bloberror.ContainerAlreadyExists:
 		return store.ErrExists

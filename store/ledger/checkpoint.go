@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"satchel/store"
+	"satchel/store/canon"
 	"satchel/store/pack"
 	"satchel/store/seal"
 )
@@ -21,11 +22,18 @@ var errLost = errors.New("another entry came first")
 // state as an object, and one index segment for the directories that entries carried
 // themselves, so that a new device need not read those entries. Losing the race is no error.
 func (l *Log) Checkpoint(ctx context.Context, author *seal.Identity) error {
-	s := l.state
-	if s.SinceCheckpoint() < CheckpointEvery {
+	if l.state.SinceCheckpoint() < CheckpointEvery {
 		return nil
 	}
-	c := CheckpointContent{Covers: s.position, Horizon: s.scalars.Horizon}
+	return l.MoveHorizon(ctx, author, l.state.scalars.Horizon, nil)
+}
+
+// MoveHorizon appends a checkpoint that moves the horizon: what is registered afterwards by a
+// session that began before it is void. Names that are dead since before it leave the state; their
+// objects are to be gone. Losing the race is no error.
+func (l *Log) MoveHorizon(ctx context.Context, author *seal.Identity, horizon uint64, leave []string) error {
+	s := l.state
+	c := CheckpointContent{Covers: s.position, Horizon: horizon, Leave: leave}
 	payload := s.Payload()
 	c.Payload = sha256.Sum256(payload)
 	var err error
@@ -49,6 +57,31 @@ func (l *Log) Checkpoint(ctx context.Context, author *seal.Identity) error {
 		return nil
 	}
 	return err
+}
+
+// StateObjects lists the objects that hold the state of the newest checkpoints, at most n.
+func (l *Log) StateObjects(ctx context.Context, n int) (names []string, err error) {
+	for at := l.state.scalars.Checkpoint; at > 0 && len(names) < n; {
+		raw := l.m.entry(at)
+		if raw == nil {
+			r, err := l.get(ctx, at)
+			if err != nil {
+				return nil, err
+			}
+			raw = r.bytes
+		}
+		e, err := l.open(raw, at)
+		if err != nil {
+			return nil, err
+		}
+		var c CheckpointContent
+		if e == nil || canon.Unmarshal(e.Content, &c) != nil {
+			return nil, fmt.Errorf("%w: entry %d is no checkpoint", ErrDamaged, at)
+		}
+		names = append(names, StateName(c.Object))
+		at = e.Checkpoint
+	}
+	return names, nil
 }
 
 // inline gathers the directories that entries since the last checkpoint carry; those of
