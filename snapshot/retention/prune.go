@@ -100,6 +100,9 @@ func (p *Prune) Run(ctx context.Context) (*Report, error) {
 	if err := p.again(ctx, r, func() error { return p.repack(ctx, r, out) }); err != nil {
 		return out, err
 	}
+	if err := p.compact(ctx, listed); err != nil && !errors.Is(err, errMoved) {
+		return out, err
+	}
 	if err := p.sweep(ctx, listed, out); err != nil {
 		return out, err
 	}

@@ -391,3 +391,28 @@ func TestHorizonMoves(t *testing.T) {
 	must(t, fresh.Sync())
 	sound(t, fresh, true)
 }
+
+// Segments that list mostly what is dead are written anew, and a new device needs no more.
+func TestSegmentsAreCompacted(t *testing.T) {
+	t.Cleanup(retention.SetSegments(2, 0))
+	m, d := versions(t, 1)
+	for i := range 2*ledger.CheckpointEvery + 10 {
+		d.Write("small", fmt.Sprint("more ", i))
+		d.MustPush()
+		must(t, d.Access.Log.Checkpoint(ctx, d.Access.Me))
+	}
+	before, size := objects(t, m, "i/")
+	all := ids(d)
+	run(t, prune(t, d, all[:len(all)-1]...))
+	run(t, prune(t, d))
+	after, now := objects(t, m, "i/")
+	if before < 2 || after != 1 || now >= size/4 {
+		t.Errorf("%d segments of %d bytes, then %d of %d", before, size, after, now)
+	}
+	sound(t, d, true)
+	e := d.Join(m)
+	c := storetest.NewCounter(m)
+	e.Access.Log.Store = c
+	must(t, e.Sync())
+	sound(t, e, true)
+}
