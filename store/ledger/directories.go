@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"satchel/store"
 	"satchel/store/canon"
@@ -16,7 +18,8 @@ import (
 // entry that registered the pack, an index segment, the pack's own end. Each is handed to
 // yield once, verified against the hash in the state. A pack of which none can be had is an
 // error that wraps pack.ErrDamaged or store.ErrNotFound, and comes when all others were
-// handed on.
+// handed on. What entries of this device's mirror have comes in the order of the ledger, so that
+// two devices number packs alike, and prefer the same of a chunk's locations.
 func (l *Log) Directories(ctx context.Context, want []Pack, yield func(p Pack, encoding []byte) error) error {
 	missing := map[pack.Key]Pack{}
 	byEntry := map[uint64]bool{}
@@ -33,7 +36,7 @@ func (l *Log) Directories(ctx context.Context, want []Pack, yield func(p Pack, e
 		return yield(p, enc)
 	}
 	segments := map[Hash]bool{}
-	for n := range byEntry {
+	for _, n := range slices.Sorted(maps.Keys(byEntry)) {
 		packs, names := l.registered(n)
 		for _, h := range names {
 			segments[h] = true

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"satchel/store"
@@ -83,6 +84,22 @@ func TestDirectoriesFromTheCheapestPlace(t *testing.T) {
 				t.Errorf("asked for twice: %d, %v", len(dirs), err)
 			}
 		})
+	}
+}
+
+func TestDirectoriesComeInTheLedgersOrder(t *testing.T) {
+	r := found(t)
+	l := r.device(people().home)
+	for range 8 {
+		r.register(l, 1, "entry")
+	}
+	var positions []uint64
+	check(t, l.Directories(ctx, l.State().Packs(), func(p Pack, _ []byte) error {
+		positions = append(positions, p.Position)
+		return nil
+	}))
+	if len(positions) != 8 || !slices.IsSorted(positions) {
+		t.Errorf("%d", positions)
 	}
 }
 
