@@ -36,7 +36,14 @@ func (p *Plan) Run(ctx context.Context, done func() error) (err error) {
 	for i, w := range p.writes {
 		w.order, w.stage = i, stage+"/"+strconv.Itoa(i)
 	}
-	err = p.stageAll(ctx)
+	p.group()
+	err = p.inheritNothing(stage)
+	if err == nil {
+		err = p.stageAll(ctx)
+	}
+	if err == nil {
+		err = p.tryFolders(stage)
+	}
 	if err == nil {
 		err = p.checkDatabases(ctx)
 	}
@@ -46,6 +53,9 @@ func (p *Plan) Run(ctx context.Context, done func() error) (err error) {
 	var j *journal
 	if err == nil {
 		j, err = p.newJournal()
+	}
+	if err == nil && p.o.Ready != nil {
+		err = p.o.Ready(p.lacks.list())
 	}
 	if err == nil && !p.o.Empty {
 		var staged []string
@@ -75,6 +85,11 @@ func (p *Plan) Run(ctx context.Context, done func() error) (err error) {
 			return err
 		}
 	}
+	for _, w := range p.writes {
+		if w.skip {
+			p.Writes--
+		}
+	}
 	return errors.Join(discard(r, stage), p.keepState())
 }
 
@@ -97,24 +112,20 @@ func (p *Plan) stageAll(ctx context.Context) error {
 		return err
 	}
 	for _, w := range p.writes {
-		switch w.entry.Type {
-		case snapshot.File:
-		case snapshot.Symlink:
-			if err := p.o.Root.Symlink(string(w.entry.Target), w.stage); err != nil {
-				return fmt.Errorf("%s: %w", w.local, err)
-			}
-		default: // FIFOs are not made
-			w.skip = true
-			p.Homeless = append(p.Homeless, w.local)
+		var err error
+		switch {
+		case w.entry.Type != snapshot.File:
+			err = p.stageOther(w)
+		case w.same != nil:
+			err = p.stageLink(w)
+		case w.entry.Size == 0:
+			err = p.stageEmpty(w)
 		}
-		if w.entry.Type == snapshot.File && w.entry.Size == 0 {
-			f, err := p.o.Root.OpenFile(w.stage, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-			if err != nil {
-				return fmt.Errorf("%s: %w", w.local, err)
-			}
-			if err := errors.Join(f.Close(), p.fileMeta(w)); err != nil {
-				return err
-			}
+		if err == nil && len(w.entry.Streams) > 0 && p.holder.Streams() && w.same == nil {
+			err = p.stageStreams(ctx, w)
+		}
+		if err != nil {
+			return err
 		}
 		if left := w.left.Load(); w.entry.Type == snapshot.File && left != 0 {
 			return fmt.Errorf("%s: %d bytes are missing", w.local, left)
@@ -123,12 +134,65 @@ func (p *Plan) stageAll(ctx context.Context) error {
 	return nil
 }
 
-// fileMeta sets mode and time of a staged file, which the rename keeps.
-func (p *Plan) fileMeta(w *write) error {
-	err := p.o.Root.Chmod(w.stage, fileMode(w.entry.Mode))
-	mtime := time.Unix(0, w.entry.Mtime)
-	if err := errors.Join(err, p.o.Root.Chtimes(w.stage, mtime, mtime)); err != nil {
+// stageStreams writes the alternate streams of a staged file.
+func (p *Plan) stageStreams(ctx context.Context, w *write) error {
+	if err := p.o.Root.SetFlags(w.stage, 0); err != nil { // it may be read-only
 		return fmt.Errorf("%s: %w", w.local, err)
+	}
+	for i := range w.entry.Streams {
+		s := &w.entry.Streams[i]
+		f, err := p.o.Root.OpenStream(w.stage, string(s.Name), true)
+		if err == nil {
+			err = p.o.Reader.Content(ctx, &s.Content, func(b []byte) error { _, err := f.Write(b); return err })
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("%s: stream %s: %w", w.local, s.Name, err)
+		}
+	}
+	return p.finish(w)
+}
+
+func (p *Plan) stageEmpty(w *write) error {
+	f, err := p.o.Root.OpenFile(w.stage, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", w.local, err)
+	}
+	return p.finish(w)
+}
+
+// inheritNothing takes from the staging folder what the files in it would get from it.
+func (p *Plan) inheritNothing(stage string) error {
+	const inherited = "system.posix_acl_default"
+	xs, err := p.o.Root.Xattrs(stage, func(name string) bool { return name == inherited })
+	if cannotHold(err) || len(xs) == 0 && err == nil {
+		return nil
+	}
+	return errors.Join(err, p.o.Root.RemoveXattr(stage, inherited))
+}
+
+// tryFolders finds out what folders with extended attributes cannot have here.
+func (p *Plan) tryFolders(stage string) error {
+	for _, f := range p.folders {
+		if f.entry == nil || f.local == "" || f.local == "." || f.partial {
+			continue
+		}
+		m, lacks := propsOf(p.holder, f.entry)
+		if len(m.Xattrs) > 0 {
+			try := stage + "/folder"
+			if err := p.o.Root.Mkdir(try, 0o700); err != nil {
+				return fmt.Errorf("%s: %w", f.local, err)
+			}
+			more, err := m.set(p.o.Root, try, true)
+			if err := errors.Join(err, p.o.Root.Remove(try)); err != nil {
+				return fmt.Errorf("%s: %w", f.local, err)
+			}
+			lacks = append(lacks, more...)
+		}
+		p.partly(f.remote, f.local, lacks)
 	}
 	return nil
 }
@@ -174,22 +238,37 @@ func (p *Plan) keepState() error {
 	}
 	states := map[string]index.Dir{}
 	now := time.Now()
+	visited := map[string]bool{}
 	for _, f := range p.folders {
+		visited[f.remote] = f.entry != nil && !f.partial
+	}
+	for _, f := range p.folders {
+		if f.bare {
+			continue
+		}
 		stats := make([]index.Stat, len(f.children))
 		for i := range f.children {
-			e := &f.children[i]
-			if e.Type != snapshot.File || f.differs[string(e.Name)] {
+			e, remote := &f.children[i], join(f.remote, string(f.children[i].Name))
+			if f.differs[string(e.Name)] || p.lacks.homeless[remote] || e.Type == snapshot.Dir && !visited[remote] {
 				continue
 			}
-			local, ok := p.o.Local(join(f.remote, string(e.Name)))
+			slash := ""
+			if e.Type == snapshot.Dir {
+				slash = "/"
+			}
+			local, ok := p.o.Local(remote + slash)
 			if !ok {
 				continue
 			}
 			info, err := p.o.Root.Lstat(local)
-			if err != nil || uint64(info.Size()) != e.Size {
+			if err != nil || e.Type == snapshot.File && uint64(info.Size()) != e.Size {
 				continue
 			}
-			if beside, err := p.beside(local, info); err == nil && beside == 0 {
+			beside, err := uint64(0), error(nil)
+			if e.Type == snapshot.File {
+				beside, err = p.beside(local, info)
+			}
+			if err == nil && beside == 0 {
 				stats[i] = snapshot.StatOf(info, now)
 			}
 		}

@@ -206,6 +206,14 @@ func (c *Change) run(ctx context.Context, out *Changed, o Options) (err error) {
 	o.Store, o.Keys, o.Index, o.Reader = snapshot.Over(c.Safety.Store, p.Store), p.Keys, p.Index, c.Reader
 	o.Root, o.Base, o.Local, o.State, o.Progress, o.Workers = c.Root, out.Before.Root, c.where(out), p.Lineage.StateKey(), out.progress, p.Workers
 	o.Images = p.Images
+	o.Holder, o.Lacks = p.Holder, p.Lineage.Lacks
+	o.Ready = func(lacks snapshot.Lacks) error {
+		if out.next == nil {
+			return nil
+		}
+		out.next.Lacks = lacks
+		return p.Lineage.Save()
+	}
 	if out.Plan, err = Make(ctx, o); err != nil || len(out.Conflicts) > 0 || c.DryRun {
 		return err
 	}

@@ -9,8 +9,9 @@
 // folder was last equal to, if there is one) and the folder. It leaves alone what is already right, lists
 // what it would overwrite although nobody else has it, and otherwise writes or removes.
 // Run fetches everything that is to be written into staged files beside their targets, each chunk
-// checked against its SHA-256, before it touches anything; then it renames them into place, and
-// sets the folders' own metadata last, deepest first. Every path goes through os.Root, so
+// checked against its SHA-256, and gives them what they are beside their bytes, before it touches
+// anything; then it renames them into place, and sets what folders are last, deepest first. What this
+// system, file system or user cannot hold is in Plan.Unheld, and the rest goes on. Every path goes through os.Root, so
 // nothing outside the folder is reached, by whatever the snapshot calls it.
 //
 // Ranges of packs are read in parallel, neighbours in one request. The memory held is one range and

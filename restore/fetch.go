@@ -110,7 +110,7 @@ func (p *Plan) locate(ctx context.Context, d *damage) ([]*packJob, error) {
 	jobs := map[pack.Key]*packJob{}
 	var order []*packJob
 	for _, w := range p.writes {
-		if w.entry.Type != snapshot.File {
+		if w.entry.Type != snapshot.File || w.same != nil {
 			continue
 		}
 		var sum snapshot.Sum
@@ -313,7 +313,13 @@ func (p *Plan) stageAt(w *write, off int64, b []byte) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.local, err)
 	}
-	_, err = f.WriteAt(b, off)
+	if len(w.entry.Holes) > 0 {
+		err = f.MakeSparse()
+	}
+	err = errors.Join(err, punched(w.entry, b, off, func(b []byte, off int64) error {
+		_, err := f.WriteAt(b, off)
+		return err
+	}))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("%s: %w", w.local, err)
 	}
@@ -326,5 +332,5 @@ func (p *Plan) stageAt(w *write, off int64, b []byte) error {
 	if p.o.Progress != nil {
 		p.o.Progress.Files.Add(1)
 	}
-	return p.fileMeta(w)
+	return p.finish(w)
 }

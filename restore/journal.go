@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"satchel/snapshot"
 	"satchel/snapshot/sqlite"
@@ -38,12 +37,16 @@ const (
 
 // journal says what a swap does, in this order. Paths are local.
 type journal struct {
-	Format   int          `json:"format"` // 1
-	Snapshot string       `json:"snapshot,omitempty"`
-	Removes  []string     `json:"removes,omitempty"` // files
-	Rmdirs   []journalDir `json:"rmdirs,omitempty"`  // deepest first; what still holds something stays
-	Writes   []step       `json:"writes,omitempty"`
-	Folders  []journalDir `json:"folders,omitempty"` // made first, metadata set last; deepest first
+	Format   int             `json:"format"` // 1
+	Snapshot string          `json:"snapshot,omitempty"`
+	Unlock   []journalFlags  `json:"unlock,omitempty"`  // what could not be moved otherwise
+	Renames  []journalRename `json:"renames,omitempty"` // to another spelling of the same name
+	Removes  []string        `json:"removes,omitempty"` // files
+	Rmdirs   []journalProps  `json:"rmdirs,omitempty"`  // deepest first; what still holds something stays
+	Writes   []step          `json:"writes,omitempty"`
+	Touches  []journalProps  `json:"touches,omitempty"` // files whose bytes stay
+	Folders  []journalProps  `json:"folders,omitempty"` // made first, properties set last; deepest first
+	Lock     []journalFlags  `json:"lock,omitempty"`    // set when all is in place
 }
 
 // step puts stage/N at Path. If it replaces a database, or puts one there, what stands beside it goes
@@ -54,32 +57,48 @@ type step struct {
 	Database bool   `json:"database,omitempty"`
 }
 
-// dirMeta is a folder's mode (12 bits) and time (ns).
-type dirMeta struct {
-	Mode  uint32 `json:"mode"`
-	Mtime int64  `json:"mtime"`
+// journalProps is a path as it is to be, and as it was; Was is nil if it was not there.
+type journalProps struct {
+	Path string `json:"path"`
+	props
+	Was *props `json:"was,omitempty"`
 }
 
-// journalDir is a folder as it is to be, and as it was; Was is nil if it was not there.
-type journalDir struct {
-	Path string `json:"path"`
-	dirMeta
-	Was *dirMeta `json:"was,omitempty"`
+// journalRename is a name that a file system takes for another, and that other.
+type journalRename struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// journalFlags are the flags of a path.
+type journalFlags struct {
+	Path  string        `json:"path"`
+	Flags durable.Flags `json:"flags"`
 }
 
 // mapped is the journal with other names for all paths.
 func (j *journal) mapped(f func(string) string) *journal {
 	out := *j
-	out.Removes, out.Rmdirs, out.Writes, out.Folders = slices.Clone(j.Removes), slices.Clone(j.Rmdirs), slices.Clone(j.Writes), slices.Clone(j.Folders)
+	out.Removes, out.Renames, out.Writes = slices.Clone(j.Removes), slices.Clone(j.Renames), slices.Clone(j.Writes)
+	out.Unlock, out.Lock = slices.Clone(j.Unlock), slices.Clone(j.Lock)
+	out.Rmdirs, out.Touches, out.Folders = slices.Clone(j.Rmdirs), slices.Clone(j.Touches), slices.Clone(j.Folders)
 	for i := range out.Removes {
 		out.Removes[i] = f(out.Removes[i])
 	}
 	for i := range out.Writes {
 		out.Writes[i].Path = f(out.Writes[i].Path)
 	}
-	for _, dirs := range [][]journalDir{out.Rmdirs, out.Folders} {
-		for i := range dirs {
-			dirs[i].Path = f(dirs[i].Path)
+	for i, r := range out.Renames {
+		out.Renames[i] = journalRename{f(r.From), f(r.To)}
+	}
+	for _, flags := range [][]journalFlags{out.Unlock, out.Lock} {
+		for i := range flags {
+			flags[i].Path = f(flags[i].Path)
+		}
+	}
+	for _, props := range [][]journalProps{out.Rmdirs, out.Touches, out.Folders} {
+		for i := range props {
+			props[i].Path = f(props[i].Path)
 		}
 	}
 	return &out
@@ -132,6 +151,14 @@ func syncStaged(r durable.Root, stage string, staged []string) error {
 // run carries the journal out, and makes it durable if sync is set, from wherever an
 // earlier run stopped: every step is harmless twice.
 func (j *journal) run(r durable.Root, stage string, sync bool) error {
+	if err := j.open(r); err != nil {
+		return err
+	}
+	for _, n := range j.Renames {
+		if err := r.Rename(n.From, n.To); err != nil && !absent(err) {
+			return fmt.Errorf("%s: %w", n.To, err)
+		}
+	}
 	for i, p := range j.Removes {
 		if err := moveAway(r, p, fmt.Sprintf("%s/gone-%d", stage, i)); err != nil {
 			return fmt.Errorf("remove %s: %w", p, err)
@@ -144,7 +171,7 @@ func (j *journal) run(r durable.Root, stage string, sync bool) error {
 	}
 	made := map[string]bool{".": true}
 	for _, d := range slices.Backward(j.Folders) {
-		if err := r.MkdirAll(d.Path, 0o755); err != nil {
+		if err := r.MkdirAll(d.Path, 0o700); err != nil {
 			return fmt.Errorf("%s: %w", d.Path, err)
 		}
 		made[d.Path] = true
@@ -154,15 +181,47 @@ func (j *journal) run(r durable.Root, stage string, sync bool) error {
 			return fmt.Errorf("%s: %w", s.Path, err)
 		}
 	}
-	for _, d := range j.Folders {
-		if err := setDir(r, d.Path, d.dirMeta); err != nil {
+	for _, d := range append(slices.Clone(j.Touches), j.Folders...) {
+		if _, err := d.set(r, d.Path, false); err != nil && !absent(err) {
 			return fmt.Errorf("%s: %w", d.Path, err)
+		}
+	}
+	for _, l := range j.Lock {
+		if err := l.set(r, l.Flags); err != nil {
+			return err
 		}
 	}
 	if !sync {
 		return nil
 	}
 	return j.sync(r)
+}
+
+// open makes way: it takes the flags away that lock a path, and gives the owner the right to
+// write in folders.
+func (j *journal) open(r durable.Root) error {
+	for _, u := range j.Unlock {
+		if err := u.set(r, u.Flags&^durable.Locked); err != nil {
+			return err
+		}
+	}
+	for _, d := range slices.Backward(append(slices.Clone(j.Rmdirs), j.Folders...)) {
+		if d.Was == nil || d.Was.Mode&0o700 == 0o700 {
+			continue
+		}
+		if err := r.Chmod(d.Path, fileMode(d.Was.Mode|0o700)); err != nil && !absent(err) && !cannotHold(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// set sets flags of a path, if there is one and it can have them.
+func (l journalFlags) set(r durable.Root, flags durable.Flags) error {
+	if err := r.SetFlags(l.Path, flags); err != nil && !absent(err) && !cannotHold(err) {
+		return err
+	}
+	return nil
 }
 
 func absent(err error) bool {
@@ -209,7 +268,8 @@ func (j *journal) place(r durable.Root, stage string, i int, made map[string]boo
 	} else if err != nil {
 		return err
 	}
-	if dir := path.Dir(s.Path); !made[dir] {
+	to := s.Path
+	if dir := path.Dir(to); !made[dir] {
 		if err := r.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -257,11 +317,6 @@ func moveSidecars(r durable.Root, database, to string, sync bool) error {
 	return errors.Join(r.SyncDir(path.Dir(database)), r.SyncDir(path.Dir(to)))
 }
 
-func setDir(r durable.Root, path string, m dirMeta) error {
-	mtime := time.Unix(0, m.Mtime)
-	return errors.Join(r.Chmod(path, fileMode(m.Mode)), r.Chtimes(path, mtime, mtime))
-}
-
 // sync makes the swap durable.
 func (j *journal) sync(r durable.Root) error {
 	if ok, err := r.SyncAll(); ok || err != nil {
@@ -273,6 +328,9 @@ func (j *journal) sync(r durable.Root) error {
 	}
 	for _, p := range j.Removes {
 		dirs[path.Dir(p)] = true
+	}
+	for _, n := range j.Renames {
+		dirs[path.Dir(n.To)] = true
 	}
 	for _, d := range j.Folders {
 		dirs[path.Dir(d.Path)] = true
@@ -289,6 +347,24 @@ func (j *journal) sync(r durable.Root) error {
 func (j *journal) undo(r durable.Root, stage string) error {
 	var all error
 	fail := func(err error) { all = errors.Join(all, err) }
+	back := func(d journalProps) {
+		if d.Was == nil {
+			return
+		}
+		if _, err := d.Was.set(r, d.Path, false); !absent(err) {
+			fail(err)
+		}
+		if d.Was.Flags&durable.Locked != 0 {
+			fail(journalFlags{d.Path, d.Was.Flags}.set(r, d.Was.Flags))
+		}
+	}
+	for _, l := range j.Lock {
+		fail(l.set(r, l.Flags&^durable.Locked))
+	}
+	fail(j.open(r))
+	for _, t := range j.Touches {
+		back(t)
+	}
 	for i, s := range slices.Backward(j.Writes) {
 		staged, was := s.names(stage, i)
 		if _, err := r.Lstat(staged); absent(err) {
@@ -313,7 +389,7 @@ func (j *journal) undo(r durable.Root, stage string) error {
 		fail(removeDir(r, d.Path))
 	}
 	for _, d := range slices.Backward(j.Rmdirs) {
-		fail(r.MkdirAll(d.Path, 0o755))
+		fail(r.MkdirAll(d.Path, 0o700))
 	}
 	for i, p := range slices.Backward(j.Removes) {
 		gone := fmt.Sprintf("%s/gone-%d", stage, i)
@@ -321,10 +397,16 @@ func (j *journal) undo(r durable.Root, stage string) error {
 			fail(r.Rename(gone, p))
 		}
 	}
-	for _, d := range append(slices.Clone(j.Rmdirs), j.Folders...) {
-		if d.Was != nil {
-			fail(setDir(r, d.Path, *d.Was))
+	for _, n := range slices.Backward(j.Renames) {
+		if err := r.Rename(n.To, n.From); !absent(err) {
+			fail(err)
 		}
+	}
+	for _, d := range append(slices.Clone(j.Rmdirs), j.Folders...) {
+		back(d)
+	}
+	for _, u := range j.Unlock {
+		fail(u.set(r, u.Flags))
 	}
 	return errors.Join(all, j.sync(r))
 }
@@ -435,8 +517,10 @@ func parseJournal(b []byte) (*journal, error) {
 	j = *j.mapped(fromText)
 	bad := func(p string) bool { return p == "." || checkLocal(p) != nil }
 	if slices.ContainsFunc(j.Removes, bad) ||
+		slices.ContainsFunc(j.Renames, func(n journalRename) bool { return bad(n.From) || bad(n.To) }) ||
+		slices.ContainsFunc(append(slices.Clone(j.Unlock), j.Lock...), func(l journalFlags) bool { return bad(l.Path) }) ||
 		slices.ContainsFunc(j.Writes, func(s step) bool { return bad(s.Path) || s.Stage < 0 }) ||
-		slices.ContainsFunc(append(slices.Clone(j.Rmdirs), j.Folders...), func(d journalDir) bool { return bad(d.Path) }) {
+		slices.ContainsFunc(slices.Concat(j.Rmdirs, j.Touches, j.Folders), func(d journalProps) bool { return bad(d.Path) }) {
 		return nil, errors.New("journal: a path that is not in the workspace")
 	}
 	return &j, nil
@@ -444,7 +528,7 @@ func parseJournal(b []byte) (*journal, error) {
 
 // newJournal says how the plan is to be carried out.
 func (p *Plan) newJournal() (*journal, error) {
-	j := &journal{Format: 1}
+	j := &journal{Format: 1, Renames: p.renames, Touches: p.touches}
 	for _, local := range p.removes {
 		j.Removes = append(j.Removes, local)
 		if is, err := isDatabase(p.o.Root, local); err != nil {
@@ -466,6 +550,9 @@ func (p *Plan) newJournal() (*journal, error) {
 					return nil, err
 				}
 				j.Writes = append(j.Writes, step{w.local, w.order, w.database || was})
+				if m, _ := propsOf(p.holder, w.entry); m.Flags&durable.Locked != 0 {
+					j.Lock = append(j.Lock, journalFlags{w.local, m.Flags})
+				}
 			}
 		}
 	}
@@ -475,7 +562,7 @@ func (p *Plan) newJournal() (*journal, error) {
 			return nil, err
 		}
 		if was != nil {
-			j.Rmdirs = append(j.Rmdirs, journalDir{local, *was, was})
+			j.Rmdirs = append(j.Rmdirs, journalProps{Path: local, props: *was, Was: was})
 		}
 	}
 	for _, f := range p.folders { // in post-order: deepest first
@@ -486,18 +573,54 @@ func (p *Plan) newJournal() (*journal, error) {
 		if err != nil {
 			return nil, err
 		}
-		j.Folders = append(j.Folders, journalDir{f.local, dirMeta{f.entry.Mode, f.entry.Mtime}, was})
+		m, _ := propsOf(p.holder, f.entry)
+		j.Folders = append(j.Folders, journalProps{Path: f.local, props: m, Was: was})
 	}
-	return j, nil
+	for _, d := range slices.Concat(j.Touches, j.Folders) {
+		if d.Flags&durable.Locked != 0 {
+			j.Lock = append(j.Lock, journalFlags{d.Path, d.Flags})
+		}
+	}
+	return j, p.unlock(j)
+}
+
+// unlock lists what is locked of the paths that the journal changes.
+func (p *Plan) unlock(j *journal) error {
+	if durable.FlagsOf(p.holder.System)&durable.Locked == 0 {
+		return nil
+	}
+	paths := slices.Clone(j.Removes)
+	for _, w := range j.Writes {
+		paths = append(paths, w.Path)
+	}
+	for _, n := range j.Renames {
+		paths = append(paths, n.From)
+	}
+	for _, d := range slices.Concat(j.Rmdirs, j.Touches, j.Folders) {
+		paths = append(paths, d.Path)
+	}
+	for _, path := range paths {
+		info, err := p.o.Root.Lstat(path)
+		if absent(err) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if flags := durable.InfoOf(info).Flags; flags&durable.Locked != 0 {
+			j.Unlock = append(j.Unlock, journalFlags{path, flags})
+		}
+	}
+	return nil
 }
 
 // dirHere is what a folder is like now; nil if there is none.
-func (p *Plan) dirHere(local string) (*dirMeta, error) {
+func (p *Plan) dirHere(local string) (*props, error) {
 	info, err := p.o.Root.Lstat(local)
 	if absent(err) || err == nil && !info.IsDir() {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
 	}
-	return &dirMeta{modeBits(info.Mode()), info.ModTime().UnixNano()}, nil
+	m, err := p.propsHere(local, info)
+	return &m, err
 }

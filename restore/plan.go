@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"satchel/index"
@@ -29,6 +31,9 @@ type Options struct {
 	Local    func(remote string) (string, bool)  // where a remote path belongs; false: nowhere here
 	Take     func(remote string, dir bool) Taken // nil: everything
 	State    [16]byte                            // key of the folder's file state; zero: it has none
+	Holder   *snapshot.Holder                    // nil: this process
+	Lacks    snapshot.Lacks                      // what the folder lacks of the base
+	Ready    func(snapshot.Lacks) error          // called before anything is changed, with what it will lack of the snapshot; nil: nothing to do
 	Limit    int                                 // snapshot.Limit of the snapshot; 0: of any
 	Images   string                              // folder for private images of databases; "": one with a -wal counts as changed
 
@@ -65,6 +70,9 @@ type write struct {
 	skip  bool         // a kind that is not made here
 
 	database bool // what is staged begins as one
+	remote   string
+	known    bool   // as the base has it
+	same     *write // the first of its hardlink group, if that is another
 }
 
 // folder is a directory that the snapshot has.
@@ -73,7 +81,9 @@ type folder struct {
 	entry         *snapshot.Entry // nil for the root
 	children      []snapshot.Entry
 	partial       bool            // a filter takes only some of what is in it, or nothing
+	bare          bool            // what is in it stays
 	differs       map[string]bool // names that will not be as in the snapshot
+	names         *naming
 }
 
 // Plan is what there is to do.
@@ -81,7 +91,8 @@ type Plan struct {
 	Conflicts []Conflict
 	Kept      []Conflict // local changes that stay as they are, and why they may
 	Unsound   []Conflict // databases that Run put in place although SQLite finds them damaged: they were saved so
-	Homeless  []string   // remote paths that belong nowhere here
+	Homeless  []string   // remote paths that belong nowhere here by the rules
+	Unheld    []Conflict // what this system, file system or user cannot hold, all or in part; Run adds to it
 
 	Writes, Removes, Right int   // files
 	Bytes                  int64 // to be written
@@ -94,6 +105,13 @@ type Plan struct {
 	removes []string // files, then empty folders, deepest first
 	rmdirs  []string
 	folders []*folder
+	touches []journalProps
+	renames []journalRename
+
+	holder *snapshot.Holder
+	lackMu sync.Mutex // guards lacks and Unheld while files are staged
+	lacks  lacking
+	probed map[string]bool
 }
 
 // Make compares and plans; it changes nothing. Conflicts are for the caller to refuse. Where a program
@@ -102,11 +120,14 @@ func Make(ctx context.Context, o Options) (*Plan, error) {
 	if o.Take == nil {
 		o.Take = func(string, bool) Taken { return Whole }
 	}
-	p := &Plan{o: o, left: o.Limit}
+	p := &Plan{o: o, left: o.Limit, holder: o.Holder, lacks: newLacking(o.Lacks)}
+	if p.holder == nil {
+		p.holder = snapshot.Here()
+	}
 	if p.left == 0 {
 		p.left = snapshot.MaxEntries
 	}
-	if err := p.dir(ctx, nil, "", 0, o.Target, o.Base, o.Take("", true) == Whole); err != nil {
+	if err := p.dir(ctx, nil, nil, "", 0, o.Target, o.Base, o.Take("", true) == Whole); err != nil {
 		return nil, err
 	}
 	p.Writes, p.Removes = len(p.writes), len(p.removes)
@@ -136,13 +157,13 @@ func (p *Plan) entriesOf(ctx context.Context, id pack.ID) ([]snapshot.Entry, err
 	return p.o.Reader.Entries(ctx, id)
 }
 
-// dir plans one directory. whole: a filter has taken a directory above it.
-func (p *Plan) dir(ctx context.Context, entry *snapshot.Entry, remote string, level int, target, base pack.ID, whole bool) error {
+// dir plans one directory; was is what the base has under its name. whole: a filter has taken a directory above it.
+func (p *Plan) dir(ctx context.Context, entry, was *snapshot.Entry, remote string, level int, target, base pack.ID, whole bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if p.o.Follow && target == base && base != (pack.ID{}) {
-		return nil // nothing came: what differs here is this device's own
+		return p.unfilled(entry, was, remote) // nothing came: what differs here is this device's own
 	}
 	es, err := p.entriesOf(ctx, target)
 	if err == nil {
@@ -166,6 +187,8 @@ func (p *Plan) dir(ctx context.Context, entry *snapshot.Entry, remote string, le
 		}
 	}
 	known := newKnown(state)
+	f.names = p.newNaming(f.local)
+	f.names.prefer(es)
 	for i := range es {
 		e := &es[i]
 		r := join(remote, string(e.Name))
@@ -178,12 +201,21 @@ func (p *Plan) dir(ctx context.Context, entry *snapshot.Entry, remote string, le
 			continue
 		}
 		b := find(bs, e.Name)
+		if ok, err := p.place(f, r, e, &b, bs); err != nil {
+			return err
+		} else if !ok {
+			f.differs[string(e.Name)] = true
+			if err := p.passOver(ctx, e, r, level+1); err != nil {
+				return err
+			}
+			continue
+		}
 		if e.Type == snapshot.Dir {
 			var below pack.ID
 			if b != nil && b.Type == snapshot.Dir {
 				below = b.Node
 			}
-			if err := p.dir(ctx, e, r, level+1, e.Node, below, taken == Whole); err != nil {
+			if err := p.dir(ctx, e, b, r, level+1, e.Node, below, taken == Whole); err != nil {
 				return err
 			}
 			continue
@@ -197,12 +229,26 @@ func (p *Plan) dir(ctx context.Context, entry *snapshot.Entry, remote string, le
 		}
 	}
 	if p.o.Follow {
-		if err := p.gone(ctx, known, remote, es, bs); err != nil {
+		if err := p.gone(ctx, f.names, known, remote, es, bs); err != nil {
 			return err
 		}
 	}
 	p.folders = append(p.folders, f)
 	return nil
+}
+
+// unfilled plans a folder in which nothing changes, if something changes beside that.
+func (p *Plan) unfilled(entry, was *snapshot.Entry, remote string) error {
+	if entry == nil || was == nil || was.SameProperties(entry) {
+		return nil
+	}
+	f := &folder{remote: remote, entry: entry, bare: true}
+	var err error
+	f.local, err = p.folderHere(f)
+	if f.local != "" {
+		p.folders = append(p.folders, f)
+	}
+	return err
 }
 
 func name(remote string) string {
@@ -225,6 +271,59 @@ func find(es []snapshot.Entry, name []byte) *snapshot.Entry {
 		return nil
 	}
 	return &es[i]
+}
+
+// place decides whether an entry can be where it belongs. base is what the base has of it,
+// also under another spelling.
+func (p *Plan) place(f *folder, remote string, e *snapshot.Entry, base **snapshot.Entry, bs []snapshot.Entry) (bool, error) {
+	slash := ""
+	if e.Type == snapshot.Dir {
+		slash = "/"
+	}
+	local, ok := p.o.Local(remote + slash)
+	if !ok {
+		return true, nil // which is told elsewhere
+	}
+	b := *base
+	why, err := p.unheld(f.names, local, e)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", local, err)
+	}
+	if why != "" {
+		p.homeless(remote, local, why, b != nil && b.Type == e.Type && b.Node == e.Node && b.SameContent(e))
+		return false, nil
+	}
+	for other, name := range f.names.alias {
+		if name != path.Base(local) || b != nil {
+			continue
+		}
+		if *base = find(bs, []byte(other)); *base == nil {
+			delete(f.names.alias, other) // it is another file, that only this device has
+			continue
+		}
+		p.renames = append(p.renames, journalRename{path.Join(path.Dir(local), other), local})
+	}
+	return true, nil
+}
+
+// passOver holds what cannot be here to the limits of a tree all the same.
+func (p *Plan) passOver(ctx context.Context, e *snapshot.Entry, remote string, level int) error {
+	if e.Type != snapshot.Dir {
+		return nil
+	}
+	es, err := p.entriesOf(ctx, e.Node)
+	if err == nil {
+		err = snapshot.Within(es, remote, level, &p.left)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name(remote), err)
+	}
+	for i := range es {
+		if err := p.passOver(ctx, &es[i], join(remote, string(es[i].Name)), level+1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // folderHere finds where a remote folder belongs; "" where only what is in it belongs somewhere.
@@ -250,19 +349,22 @@ func (p *Plan) entry(ctx context.Context, f *folder, known known, remote string,
 	if err := checkLocal(local); err != nil {
 		return err
 	}
-	w := &write{local: local, entry: e}
+	w := &write{local: local, remote: remote, entry: e, known: base != nil && base.SameContent(e)}
 	if !p.o.Empty {
 		v, err := p.compare(ctx, known, w, base)
 		if err != nil {
 			return err
 		}
-		if v == stays {
+		switch v {
+		case stays:
 			f.differs[string(e.Name)] = true
-		}
-		if v != replace {
 			return nil
+		case right:
+			p.settled(remote)
+			return p.touch(f, w, known, base)
 		}
 	}
+	p.settled(remote)
 	w.left.Store(int64(e.Size))
 	if p.Bytes += int64(e.Size); p.Bytes > maxBytes {
 		return fmt.Errorf("%q: %w: its files have more than %d bytes", remote, snapshot.ErrTree, int64(maxBytes))
@@ -298,6 +400,9 @@ func (p *Plan) compare(ctx context.Context, known known, w *write, base *snapsho
 	same, err := p.holds(ctx, known, w.local, info, w.entry)
 	if err != nil {
 		return stays, err
+	}
+	if b := base; same && b != nil && p.o.Follow && (b.Link != w.entry.Link || !b.SameStreams(w.entry) && p.holder.Streams()) {
+		same, mine = false, false // it is to be joined with others, or taken from them
 	}
 	conflict := func(reason string) (verdict, error) {
 		p.Conflicts = append(p.Conflicts, Conflict{w.local, reason})
@@ -366,10 +471,13 @@ func (p *Plan) clear(ctx context.Context, local string, base *snapshot.Entry) (b
 
 // gone plans the removal of what the base had and the snapshot has not, where it is here
 // as the base had it.
-func (p *Plan) gone(ctx context.Context, known known, remote string, es, bs []snapshot.Entry) error {
+func (p *Plan) gone(ctx context.Context, names *naming, known known, remote string, es, bs []snapshot.Entry) error {
 	for i := range bs {
 		b := &bs[i]
 		r := join(remote, string(b.Name))
+		if names != nil && names.alias[string(b.Name)] != "" {
+			continue // it has another spelling now
+		}
 		if t := find(es, b.Name); t != nil && (t.Type == snapshot.Dir) == (b.Type == snapshot.Dir) {
 			continue
 		}
@@ -411,7 +519,7 @@ func (p *Plan) goneDir(ctx context.Context, remote string, node pack.ID) error {
 	if err != nil {
 		return err
 	}
-	if err := p.gone(ctx, newKnown(state), remote, nil, bs); err != nil {
+	if err := p.gone(ctx, nil, newKnown(state), remote, nil, bs); err != nil {
 		return err
 	}
 	if local, ok := p.o.Local(remote + "/"); ok && checkLocal(local) == nil {

@@ -20,6 +20,10 @@ func (h *Holder) HoldsName(name []byte) error {
 	switch h.System {
 	case "windows":
 		return windowsName(name)
+	case "linux":
+		if len(name) > 255 {
+			return errTooLong
+		}
 	case "darwin":
 		switch {
 		case !utf8.Valid(name):

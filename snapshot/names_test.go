@@ -32,9 +32,9 @@ func TestNamesThatASystemCannotHold(t *testing.T) {
 		{"space ", true, true, false},
 		{" space", true, true, true},
 		{".env", true, true, true},
-		{strings.Repeat("ä", 255), true, true, true},
-		{strings.Repeat("a", 256), true, true, false},
-		{strings.Repeat("a", 1000), true, false, false},
+		{strings.Repeat("ä", 255), false, true, true},
+		{strings.Repeat("a", 256), false, true, false},
+		{strings.Repeat("a", 1000), false, false, false},
 	} {
 		for system, holds := range map[string]bool{"linux": c.linux, "darwin": c.darwin, "windows": c.windows} {
 			if err := (&Holder{System: system}).HoldsName([]byte(c.name)); (err == nil) != holds {

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"satchel/store/durable"
+	"satchel/store/pack"
 )
 
 // A Holder says what this system, for whoever runs it, can hold of a file beside its bytes.
@@ -147,6 +148,24 @@ func (a *about) take(xs []durable.Xattr, err error) {
 	if a.attrs, a.bare = xs, err != nil; !noXattrs(err) {
 		a.err = err
 	}
+}
+
+// Look returns what is at a path beside its bytes and other names, as a push would, with what
+// cannot be seen here as want has it. partly: it could not be given all of want.
+func (h *Holder) Look(r durable.Root, name string, info fs.FileInfo, want *Entry, partly bool) (Entry, error) {
+	e := Entry{Name: want.Name, Type: want.Type, Link: want.Link, Streams: want.Streams}
+	setMeta(&e, info)
+	if e.Type == Symlink {
+		e.Mode = 0o777
+	}
+	a := h.lookAt(r, name, info)
+	h.setOwner(&e, a.info)
+	e.attrs(a.attrs)
+	content := *want
+	content.Size, content.IDs, content.Depth, content.Target, content.Device, content.Node = 0, nil, 0, nil, 0, pack.ID{}
+	h.keep(&e, &content, a.bare || partly)
+	e.Link, e.Streams = want.Link, want.Streams
+	return e, a.err
 }
 
 // Setuid returns the bits of a mode (setuid, setgid) that an entry may have here: those whose

@@ -137,3 +137,6 @@ func (u usageError) Unwrap() error { return u.error }
 
 // errIncomplete ends a command that did its work, but could not read everything.
 var errIncomplete = errors.New("done, but not everything could be read")
+
+// errUnheld ends one that did its work, but could not put everything here.
+var errUnheld = errors.New("done, but this computer cannot hold everything")

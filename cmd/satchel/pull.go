@@ -179,13 +179,13 @@ func (s *session) merged(c pullCmd, to ledger.Snapshot, out *restore.Changed, p 
 	left := s.conflicts(out)
 	if c.DryRun {
 		s.planned(to, out.Plan)
-	} else {
-		s.pulled("Pulled", to, out.Plan, p, took)
+		return nil
 	}
-	if left > 0 && !c.DryRun {
+	err := s.pulled("Pulled", to, out.Plan, p, took)
+	if left > 0 {
 		return &conflictsLeft{left}
 	}
-	return nil
+	return err
 }
 
 // conflicts lists the paths that both sides changed, and returns of how many both versions are
@@ -242,14 +242,18 @@ func (a *app) unsound(plan *restore.Plan) {
 	}
 }
 
-// pulled tells what a pull or restore did.
-func (s *session) pulled(verb string, v ledger.Snapshot, plan *restore.Plan, p *snapshot.Progress, took time.Duration) {
+// pulled tells what a pull or restore did, and reports errUnheld if this computer cannot hold all of it.
+func (s *session) pulled(verb string, v ledger.Snapshot, plan *restore.Plan, p *snapshot.Progress, took time.Duration) (err error) {
 	a := s.a
 	s.damagedElsewhere(plan.Damaged)
 	for _, k := range plan.Kept {
 		a.note("kept %s: %s", quoted(k.Local), k.Reason)
 	}
 	a.unsound(plan)
+	for _, u := range plan.Unheld {
+		a.problem(u.Local, u.Reason)
+		err = errUnheld
+	}
 	manifest, _ := s.rules.Remote(workspace.ManifestName)
 	homeless := slices.DeleteFunc(slices.Clone(plan.Homeless), func(remote string) bool { return remote == manifest })
 	if n := len(homeless); n == 1 {
@@ -262,9 +266,9 @@ func (s *session) pulled(verb string, v ledger.Snapshot, plan *restore.Plan, p *
 	}
 	if a.JSON {
 		a.json("summary", map[string]any{"snapshot": hex.EncodeToString(v.ID[:]), "time": stamp(v.Time), "device": s.deviceName(v), "store": s.at.String(),
-			"workspace": s.workspaceName(), "written": plan.Writes, "removed": plan.Removes, "right": plan.Right, "bytes": plan.Bytes, "kept": len(plan.Kept),
+			"workspace": s.workspaceName(), "written": plan.Writes, "removed": plan.Removes, "right": plan.Right, "bytes": plan.Bytes, "kept": len(plan.Kept), "unheld": len(plan.Unheld),
 			"fetched": p.Stored.Load(), "problems": v.Problems, "requests": s.store.requests(), "seconds": took.Seconds()})
-		return
+		return err
 	}
 	a.say("%s snapshot %x of %s (%s, %s, %s) from %s", verb, v.ID[:4], quoted(s.workspaceName()), quoted(s.deviceName(v)), moment(v.Time),
 		ago(a.now().Sub(time.Unix(0, v.Time))), s.at)
@@ -273,4 +277,5 @@ func (s *session) pulled(verb string, v ledger.Snapshot, plan *restore.Plan, p *
 	if v.Problems > 0 {
 		a.note("The snapshot is not complete: %s could not be read whole when it was made (satchel ls --problems %x)", count(v.Problems, "path"), v.ID[:4])
 	}
+	return err
 }

@@ -52,8 +52,7 @@ func (c restoreCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	s.pulled("Restored", sel.snapshot, plan, &p, a.now().Sub(began))
-	return nil
+	return s.pulled("Restored", sel.snapshot, plan, &p, a.now().Sub(began))
 }
 
 func (c restoreCmd) restore(s *session, sel selection, p *snapshot.Progress) (plan *restore.Plan, err error) {
