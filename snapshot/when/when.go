@@ -3,6 +3,7 @@
 // because a wrong guess in a restore costs work.
 //
 //	t, err := when.Parse("last friday 14:00", time.Now())
+//	d, err := when.Duration("90d")
 //
 // Grammar, in any case, with single or several blanks:
 //
@@ -13,7 +14,7 @@
 //	weekday  = "monday" | "mon" | … | "sunday" | "sun"
 //	clock    = 14:00 | 14:00:05 | 2pm | 2:30pm
 //	span     = number unit { number unit }
-//	unit     = "s" | "m" | "h" | "d" | "w" | "second(s)" | "minute(s)" | "min" | "hour(s)" | "day(s)" |
+//	unit     = "s" | "m" | "h" | "d" | "w" | "mo" | "y" | "second(s)" | "minute(s)" | "min" | "hour(s)" | "day(s)" |
 //	           "week(s)" | "month(s)" | "year(s)"
 //
 // Times without a zone are in now's location. A day without a clock is its last
@@ -21,13 +22,15 @@
 // now. A weekday is the latest one before today. Days, weeks, months and years are
 // those of the calendar: "1 day ago" is the same time on the clock, also across a change
 // of summer time. A moment after now is refused, as is a span that has no number: "m" is
-// minutes, a month is never short.
+// minutes, a month is "mo".
+//
+// A span is also a [Duration], and a moment to come for [Until]. There "m" is minutes only behind
+// hours, as in 36h30m: alone it could be months, and a wrong guess would let snapshots go.
 package when
 
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -148,36 +151,19 @@ func parseSpan(words []string, now time.Time) (time.Time, string) {
 	if len(words) > 1 && words[len(words)-1] == "ago" {
 		words = words[:len(words)-1]
 	}
-	text := strings.Join(words, " ")
+	span, reason := parseParts(words)
 	t := now
-	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
-		digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
-		n, err := strconv.Atoi(text[:digits])
-		if err != nil || n > 1_000_000 {
-			return now, "it is not understood"
-		}
-		text = strings.TrimLeft(text[digits:], " ")
-		letters := len(text) - len(strings.TrimLeft(text, "abcdefghijklmnopqrstuvwxyz"))
-		unit := text[:letters]
-		text = text[letters:]
-		switch unit {
-		case "s", "second", "seconds":
-			t = t.Add(-time.Duration(n) * time.Second)
-		case "m", "min", "minute", "minutes":
-			t = t.Add(-time.Duration(n) * time.Minute)
-		case "h", "hour", "hours":
-			t = t.Add(-time.Duration(n) * time.Hour)
-		case "d", "day", "days":
-			t = t.AddDate(0, 0, -n)
-		case "w", "week", "weeks":
-			t = t.AddDate(0, 0, -7*n)
-		case "month", "months":
-			t = t.AddDate(0, -n, 0)
-		case "year", "years":
-			t = t.AddDate(-n, 0, 0)
+	for _, p := range span {
+		switch d := units[p.unit]; {
+		case d < day:
+			t = t.Add(-time.Duration(p.n) * d)
+		case d == month:
+			t = t.AddDate(0, -p.n, 0)
+		case d == year:
+			t = t.AddDate(-p.n, 0, 0)
 		default:
-			return now, "it is not understood"
+			t = t.AddDate(0, 0, -p.n*int(d/day))
 		}
 	}
-	return t, ""
+	return t, reason
 }
