@@ -26,6 +26,8 @@
 //	exclude_patterns     lines of a .gitignore in the root; they override every rule
 //	secrets              the same notation: files whose content is kept apart
 //	include_git_ignored  also what git ignores, under its own names
+//	retention            which snapshots a prune keeps: last, hourly, daily, weekly, monthly,
+//	                     yearly (numbers), within (such as "90d"), tags; the rules add up
 //
 // Rules add up: a file travels if any rule takes it, and the most specific of those
 // (the longest local path, then the first) names it. Paths are slash separated and

@@ -6,6 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
+
+	"satchel/snapshot/when"
 )
 
 // ManifestName is the manifest's place in the root of the workspace.
@@ -30,6 +33,7 @@ type Manifest struct {
 	Store             string   // URL or folder of the store
 	IncludeGitIgnored bool     // what git ignores travels too
 	Secrets           []string // .gitignore notation: files whose content is kept apart
+	Retention         *Retention
 
 	// Unknown names the fields that are not known, with line and column.
 	Unknown []string
@@ -41,6 +45,16 @@ type Manifest struct {
 // package documentation says what an absent field means.
 type SyncPath struct {
 	Local, Remote, Pattern, Description string
+
+	source []member
+}
+
+// Retention says which snapshots of the workspace a prune keeps. An absent rule is zero.
+type Retention struct {
+	Last, Hourly, Daily, Weekly, Monthly, Yearly int
+
+	Within string // as when.Duration understands it
+	Tags   []string
 
 	source []member
 }
@@ -61,8 +75,8 @@ type member struct {
 	raw  json.RawMessage
 }
 
-// A field ties a name to a *string, *bool, *[]string or *[]SyncPath. Empty ones are
-// written only where they were read, unless the field is one that must be there.
+// A field ties a name to a *string, *bool, *int, *[]string, *[]SyncPath or **Retention. Empty ones
+// are written only where they were read, unless the field is one that must be there.
 type field struct {
 	name string
 	to   any
@@ -82,6 +96,20 @@ func (m *Manifest) fields() []field {
 		{"store", &m.Store, false},
 		{"include_git_ignored", &m.IncludeGitIgnored, false},
 		{"secrets", &m.Secrets, false},
+		{"retention", &m.Retention, false},
+	}
+}
+
+func (r *Retention) fields() []field {
+	return []field{
+		{"last", &r.Last, false},
+		{"hourly", &r.Hourly, false},
+		{"daily", &r.Daily, false},
+		{"weekly", &r.Weekly, false},
+		{"monthly", &r.Monthly, false},
+		{"yearly", &r.Yearly, false},
+		{"within", &r.Within, false},
+		{"tags", &r.Tags, false},
 	}
 }
 
@@ -116,6 +144,11 @@ func ParseManifest(data []byte) (*Manifest, error) {
 	}
 	if at, ok := d.at["workspace"]; ok && !validID(m.Workspace) {
 		return nil, t.errorf(at, "a workspace id has 32 digits, 0-9 and a-f")
+	}
+	if at, ok := d.at["retention.within"]; ok {
+		if _, err := when.Duration(m.Retention.Within); err != nil {
+			return nil, t.errorf(at, "retention.within is %v", err)
+		}
 	}
 	for i := range m.SyncPaths {
 		if _, ok := d.at[place(i, "local")]; !ok {
@@ -201,6 +234,19 @@ func (d *decoder) set(v value, path string, to any) error {
 	case *bool:
 		if *to, ok = v.token.(bool); !ok {
 			return d.mismatch(v, path, "true or false")
+		}
+	case *int:
+		number, _ := v.token.(json.Number)
+		n, err := strconv.ParseInt(string(number), 10, 32)
+		if err != nil || n < 1 {
+			return d.text.errorf(v.offset, "%s must be a whole number of at least 1, not %s", path, d.text.raw(v))
+		}
+		*to = int(n)
+	case **Retention:
+		*to = new(Retention)
+		var err error
+		if (*to).source, err = d.object(v, path, (*to).fields()); err != nil {
+			return err
 		}
 	case *[]string:
 		if v.token != json.Delim('[') {
@@ -291,6 +337,10 @@ func encodeField(b *bytes.Buffer, indent string, from any) {
 		encodeString(b, *v)
 	case *bool:
 		fmt.Fprint(b, *v)
+	case *int:
+		fmt.Fprint(b, *v)
+	case **Retention:
+		encodeObject(b, indent, (*v).fields(), (*v).source)
 	case *[]string:
 		encodeList(b, indent, len(*v), func(i int, _ string) { encodeString(b, (*v)[i]) })
 	case *[]SyncPath:
@@ -330,6 +380,10 @@ func isZero(field any) bool {
 		return *v == ""
 	case *bool:
 		return !*v
+	case *int:
+		return *v == 0
+	case **Retention:
+		return *v == nil
 	case *[]string:
 		return len(*v) == 0
 	case *[]SyncPath:

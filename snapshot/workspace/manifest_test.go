@@ -112,11 +112,46 @@ func TestManifestKeepsUnknownFields(t *testing.T) {
 
 func TestManifestNewFields(t *testing.T) {
 	m := &Manifest{Version: "1.0", Workspace: NewWorkspaceID(), Store: "D:/backup", IncludeGitIgnored: true, Secrets: []string{".env"},
-		SyncPaths: []SyncPath{{}}}
+		SyncPaths: []SyncPath{{}}, Retention: &Retention{Last: 10, Hourly: 24, Daily: 30, Weekly: 8, Monthly: 24, Yearly: 10, Within: "90d", Tags: []string{"audit"}}}
 	again := parse(t, string(m.Encode()))
-	again.source, again.SyncPaths[0].source = nil, nil
+	again.source, again.SyncPaths[0].source, again.Retention.source = nil, nil, nil
 	if !reflect.DeepEqual(m, again) {
 		t.Errorf("got %+v\nwant %+v", again, m)
+	}
+}
+
+func TestManifestRetention(t *testing.T) {
+	const text = `{
+  "version": "1.0",
+  "retention": {
+    "weekly": 8,
+    "quarterly": [
+      4
+    ],
+    "within": "12w",
+    "last": 10,
+    "tags": []
+  },
+  "store": ""
+}
+`
+	m := parse(t, text)
+	if diff := cmp.Diff(text, string(m.Encode())); diff != "" {
+		t.Error(diff)
+	}
+	if r := m.Retention; r.Weekly != 8 || r.Within != "12w" || r.Last != 10 || r.Daily != 0 {
+		t.Errorf("%+v", r)
+	}
+	if diff := cmp.Diff([]string{"retention.quarterly (line 5, column 5)"}, m.Unknown); diff != "" {
+		t.Error(diff)
+	}
+	m = parse(t, `{"version": "1.0", "retention": {}}`)
+	if got := string(m.Encode()); m.Retention == nil || got != "{\n  \"version\": \"1.0\",\n  \"retention\": {}\n}\n" {
+		t.Errorf("%+v, %s", m.Retention, got)
+	}
+	m.Retention.Daily = 30
+	if got := string(m.Encode()); !strings.Contains(got, "\"retention\": {\n    \"daily\": 30\n  }\n") {
+		t.Error(got)
 	}
 }
 
@@ -154,6 +189,18 @@ func TestManifestRefuses(t *testing.T) {
 		{"twice inside", rule(`{"local": "a", "local": "b"}`), 1, 50, `"local" stands here twice`},
 		{"twice in an unknown field", `{"version": "1.0", "x": [{"y": 1, "y": 1}]}`, 1, 35, `"y" stands here twice`},
 		{"workspace", `{"version": "1.0", "workspace": "clinic"}`, 1, 33, "32 digits"},
+		{"retention as text", `{"version": "1.0", "retention": "90d"}`, 1, 33, "retention must be an object, not a text"},
+		{"retention as null", `{"version": "1.0", "retention": null}`, 1, 33, "retention must be an object, not null"},
+		{"keep none", "{\"version\": \"1.0\", \"retention\": {\n\"daily\": 0}}", 2, 10, "retention.daily must be a whole number of at least 1, not 0"},
+		{"keep less than none", `{"version": "1.0", "retention": {"last": -1}}`, 1, 42, "at least 1, not -1"},
+		{"keep a half", `{"version": "1.0", "retention": {"last": 1.5}}`, 1, 42, "at least 1, not 1.5"},
+		{"keep too many", `{"version": "1.0", "retention": {"last": 1e9}}`, 1, 42, "at least 1, not 1e9"},
+		{"keep as text", `{"version": "1.0", "retention": {"last": "ten"}}`, 1, 42, `at least 1, not "ten"`},
+		{"within months or minutes", `{"version": "1.0", "retention": {"within": "6m"}}`, 1, 44, `retention.within is "6m": m could be minutes (min) or months (mo)`},
+		{"within nothing", `{"version": "1.0", "retention": {"within": ""}}`, 1, 44, `there is nothing there`},
+		{"within a number", `{"version": "1.0", "retention": {"within": 90}}`, 1, 44, "retention.within must be a text, not a number"},
+		{"tags as text", `{"version": "1.0", "retention": {"tags": "audit"}}`, 1, 42, "retention.tags must be a list of texts"},
+		{"rule of retention twice", `{"version": "1.0", "retention": {"last": 1, "last": 2}}`, 1, 45, `"last" stands here twice`},
 		{"no local", rule(`{"remote": "data/"}`), 1, 35, `rule 1 has no field "local"`},
 		{"parent", rule(`{"local": "../data"}`), 1, 45, `rule 1 (../data): local "../data" leaves the workspace`},
 		{"parent inside", rule(`{"local": "data/../../x"}`), 1, 45, "leaves the workspace"},
@@ -193,6 +240,7 @@ func TestManifestRefuses(t *testing.T) {
 func FuzzManifest(f *testing.F) {
 	f.Add(fixture(f))
 	f.Add([]byte(`{"version": "1.0", "x": {"y": [1e400, "\ud800"]}, "sync_paths": [{"local": "", "q": 1}]}`))
+	f.Add([]byte(`{"version": "1.0", "retention": {"last": 10, "within": "90d", "x": {}, "tags": ["audit"]}}`))
 	f.Add([]byte("\ufeff{\"version\":\"1.0\",\r\n\"store\":\"\\u2028\"}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := ParseManifest(data)
