@@ -139,9 +139,9 @@ func (p *Plan) imageHolds(ctx context.Context, local string, e *snapshot.Entry) 
 }
 
 // checkDatabases has SQLite look through every database that was staged, before it replaces
-// anything. One that was saved as SQLite could not read it goes in as it was, and so do all by Force.
+// anything. One that it finds damaged is what was saved, as the hashes say: it takes nothing's
+// place unless it was known to be so, or Force says it, and all else goes on.
 func (p *Plan) checkDatabases(ctx context.Context) error {
-	var d DamageError
 	for _, w := range p.writes {
 		if w.skip || w.entry.Type != snapshot.File || w.entry.Size%leastDatabase != 0 {
 			continue
@@ -158,18 +158,30 @@ func (p *Plan) checkDatabases(ctx context.Context) error {
 		case err == nil || errors.Is(err, sqlite.ErrUnchecked) && !errors.Is(err, sqlite.ErrDamaged):
 		case !errors.Is(err, sqlite.ErrDamaged) && !errors.Is(err, sqlite.ErrNotDatabase):
 			return fmt.Errorf("%s: %w", w.local, err)
-		case w.entry.Marks&(snapshot.MarkPlain|snapshot.MarkChanged) != 0 || p.o.Force:
-			p.Unsound = append(p.Unsound, Conflict{w.local, unstaged(err, w)})
 		default:
-			d.Paths = append(d.Paths, w.local)
-			if d.Err == nil {
-				d.Err = fmt.Errorf("%s: %w", w.local, err)
+			if err := p.unsound(w, err); err != nil {
+				return err
 			}
 		}
 	}
-	if len(d.Paths) > 0 {
-		return &d
+	return nil
+}
+
+// unsound decides what becomes of a damaged database.
+func (p *Plan) unsound(w *write, fault error) error {
+	said := Conflict{w.local, unstaged(fault, w)}
+	if w.entry.Marks&(snapshot.MarkPlain|snapshot.MarkChanged) == 0 && !p.o.Force {
+		_, err := p.o.Root.Lstat(w.local)
+		if err == nil {
+			p.Spared = append(p.Spared, said)
+			p.Writes--
+			w.skip, w.in.differs[string(w.entry.Name)] = true, true
+			return nil
+		} else if !absent(err) {
+			return err
+		}
 	}
+	p.Unsound = append(p.Unsound, said)
 	return nil
 }
 

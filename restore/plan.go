@@ -67,7 +67,8 @@ type write struct {
 	order int          // in the plan
 	stage string       // staged here
 	left  atomic.Int64 // bytes that are still to be fetched
-	skip  bool         // a kind that is not made here
+	skip  bool         // a kind that is not made here, or left as it is
+	in    *folder
 
 	database bool // what is staged begins as one
 	remote   string
@@ -90,6 +91,7 @@ type folder struct {
 type Plan struct {
 	Conflicts []Conflict
 	Kept      []Conflict // local changes that stay as they are, and why they may
+	Spared    []Conflict // databases that Run left as they are, as SQLite finds the saved ones damaged
 	Unsound   []Conflict // databases that Run put in place although SQLite finds them damaged: they were saved so
 	Homeless  []string   // remote paths that belong nowhere here by the rules
 	Unheld    []Conflict // what this system, file system or user cannot hold, all or in part; Run adds to it
@@ -349,7 +351,7 @@ func (p *Plan) entry(ctx context.Context, f *folder, known known, remote string,
 	if err := checkLocal(local); err != nil {
 		return err
 	}
-	w := &write{local: local, remote: remote, entry: e, known: base != nil && base.SameContent(e)}
+	w := &write{local: local, remote: remote, in: f, entry: e, known: base != nil && base.SameContent(e)}
 	if !p.o.Empty {
 		v, err := p.compare(ctx, known, w, base)
 		if err != nil {

@@ -95,7 +95,7 @@ func (a *app) report(err error) int {
 		}
 		fmt.Fprintf(a.err, "  %s %s\n", quoted(p["path"]), p["reason"])
 	}
-	if (errors.Is(err, errIncomplete) || errors.Is(err, errUnheld)) && a.Quiet {
+	if (errors.Is(err, errIncomplete) || errors.Is(err, errUnheld) || errors.Is(err, errSpared)) && a.Quiet {
 		return code // the paths were named
 	}
 	fmt.Fprintf(a.err, "satchel: %s\n", text)
@@ -161,6 +161,8 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitIncomplete, unsafe.hint
 	case is(errIncomplete):
 		return exitIncomplete, "What is listed above is not in the snapshot as it is on disk. The snapshot is marked."
+	case is(errSpared):
+		return exitIncomplete, "satchel history PATH lists older ones; satchel restore --force PATH puts the damaged one in place all the same"
 	case is(errUnheld):
 		return exitIncomplete, "What is listed above is in the snapshot, and stays there: the next push from here does not remove it"
 	case errors.As(err, &behind) && !behind.base:

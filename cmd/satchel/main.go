@@ -140,3 +140,6 @@ var errIncomplete = errors.New("done, but not everything could be read")
 
 // errUnheld ends one that did its work, but could not put everything here.
 var errUnheld = errors.New("done, but this computer cannot hold everything")
+
+// errSpared: databases stay as they are here, as those that were saved are damaged.
+var errSpared = errors.New("done, but a database that was saved is damaged, and was not put in place")

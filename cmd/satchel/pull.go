@@ -250,6 +250,10 @@ func (s *session) pulled(verb string, v ledger.Snapshot, plan *restore.Plan, p *
 		a.note("kept %s: %s", quoted(k.Local), k.Reason)
 	}
 	a.unsound(plan)
+	for _, d := range plan.Spared {
+		a.problem(d.Local, "stays as it is here: SQLite finds fault with the one that was saved: "+d.Reason)
+		err = errSpared
+	}
 	for _, u := range plan.Unheld {
 		a.problem(u.Local, u.Reason)
 		err = errUnheld

@@ -16,7 +16,7 @@ import (
 type restoreCmd struct {
 	At    string   `placeholder:"TIME" help:"The newest snapshot at or before this time, such as yesterday or 2026-11-20 17:30."`
 	To    string   `placeholder:"DIR" help:"Write into DIR instead of in place."`
-	Force bool     `short:"f" help:"With --to: overwrite what is there."`
+	Force bool     `short:"f" help:"Overwrite what cannot be kept first, and put a database in place that SQLite finds damaged."`
 	Args  []string `arg:"" optional:"" name:"snapshot|path" help:"latest, @1 for the one before it, or at least 8 digits of a snapshot's id; then paths; -- before paths that look like one."`
 }
 
