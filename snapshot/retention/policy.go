@@ -9,6 +9,7 @@ import (
 	"satchel/snapshot/when"
 	"satchel/store/ledger"
 	"satchel/store/pack"
+	"satchel/store/seal"
 )
 
 // Policy says which snapshots of a workspace stay. The rules add up: a snapshot stays if any of
@@ -20,8 +21,9 @@ import (
 //	Within    those that are no older
 //	Tags      those with such a tag
 //
-// Whatever it says, heads stay, as devices push on from them, and what is held. Safety snapshots
-// count for nothing: each stays for snapshot.SafetyKept.
+// Whatever it says, heads stay, as devices push on from them, and what is held, and the newest that
+// each device has pushed: its files come from that one, should it sleep for months. Safety
+// snapshots count for nothing: each stays for snapshot.SafetyKept.
 type Policy struct {
 	Last, Hourly, Daily, Weekly, Monthly, Yearly int
 
@@ -116,9 +118,15 @@ func (j *judgement) count() {
 		}
 	}
 	before := make([]string, len(left)) // the period seen last
+	pushed := map[seal.ID]bool{}        // by whom
 	for _, v := range slices.Backward(j.Snapshots) {
 		if v.Flags&ledger.FlagSafety != 0 {
 			continue
+		}
+		if !pushed[v.Author] && !j.Empty() {
+			if pushed[v.Author] = true; !slices.Contains(j.Heads, v.ID) {
+				j.add(v, "newest of its device")
+			}
 		}
 		if last++; last <= j.Last {
 			j.add(v, fmt.Sprintf("last %d", j.Last))

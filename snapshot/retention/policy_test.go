@@ -215,3 +215,17 @@ func TestSafetySnapshotsChangeNothing(t *testing.T) {
 		}
 	}
 }
+
+// A device that sleeps for months finds the snapshot that its files come from, whatever the others
+// pushed since.
+func TestNewestOfEachDeviceStays(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	h := at(now.AddDate(0, -6, 0), now.AddDate(0, -5, 0), now.AddDate(0, -4, 0), now)
+	for i := range 2 {
+		h.Snapshots[i].Author[0] = 7
+	}
+	want := []string{"- 05-21 12:00 no rule keeps it", "+ 06-21 12:00 newest of its device", "- 07-21 12:00 no rule keeps it", "+ 11-21 12:00 last 1, head"}
+	if got := told(Policy{Last: 1}.Apply(h, now, time.UTC), time.UTC); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
