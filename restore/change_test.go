@@ -61,6 +61,12 @@ func merge(t *testing.T, d *snapshottest.Device, o restore.PullOptions) *restore
 func commit(t *testing.T, d *snapshottest.Device) (*snapshot.Pushed, error) {
 	t.Helper()
 	must(t, d.Sync())
+	return push(t, d)
+}
+
+// push is commit on a ledger that was looked at.
+func push(t *testing.T, d *snapshottest.Device) (*snapshot.Pushed, error) {
+	t.Helper()
 	p := d.Push()
 	y, err := snapshot.OpenSafety(d.Lineage.SpoolPath(), openSpool)
 	must(t, err)
@@ -289,42 +295,9 @@ func TestPullWithoutABase(t *testing.T) {
 
 // A crash or a failure at any file-system call of a merging pull leaves the files before or after,
 // the lineage to match, and nothing that only this device had is lost.
-func TestMergeCrashesAtEveryFileSystemCall(t *testing.T) {
-	crashes(t, func(t *testing.T) (*snapshottest.Device, func(c *restore.Change) error) {
-		_, a, b := pair(t, "f", "g", "d/x")
-		a.Write("f", "new")
-		remove(t, a, "g")
-		a.Write("d/y", "new")
-		a.MustPush()
-		b.Write("f", "mine")
-		b.Write("d/x", "mine")
-		must(t, b.Sync())
-		to, _ := b.Lineage.Incoming(b.State())
-		return b, func(c *restore.Change) error {
-			_, err := c.Pull(ctx, to, restore.PullOptions{})
-			return err
-		}
-	})
-}
+func TestMergeCrashesAtEveryFileSystemCall(t *testing.T) { crashes(t, merging) }
 
-func TestUndoCrashesAtEveryFileSystemCall(t *testing.T) {
-	crashes(t, func(t *testing.T) (*snapshottest.Device, func(c *restore.Change) error) {
-		_, a, b := pair(t, "f", "g", "d/x")
-		a.Write("f", "new")
-		remove(t, a, "g")
-		_, err := commit(t, a)
-		must(t, err)
-		b.Write("f", "mine")
-		b.Write("d/x", "mine")
-		b.Write("d/z", "mine")
-		merge(t, b, restore.PullOptions{Prefer: snapshot.Theirs})
-		b.Write("f", "mine again")
-		return b, func(c *restore.Change) error {
-			_, err := c.Undo(ctx, c.Safety.Taken()[0])
-			return err
-		}
-	})
-}
+func TestUndoCrashesAtEveryFileSystemCall(t *testing.T) { crashes(t, undoing) }
 
 // Three devices edit, push, pull, merge, restore and undo at random. No content that a device had
 // when satchel went to work on it is ever lost, a pull leaves alone what only its device has, and

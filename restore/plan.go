@@ -217,8 +217,14 @@ func (p *Plan) dir(ctx context.Context, entry, was *snapshot.Entry, remote strin
 			if b != nil && b.Type == snapshot.Dir {
 				below = b.Node
 			}
+			writes := len(p.writes)
 			if err := p.dir(ctx, e, b, r, level+1, e.Node, below, taken == Whole); err != nil {
 				return err
+			}
+			if e.Node != below && (taken == Whole || len(p.writes) > writes) {
+				if err := p.makeWay(ctx, known, r, b); err != nil {
+					return err
+				}
 			}
 			continue
 		}
@@ -251,6 +257,33 @@ func (p *Plan) unfilled(entry, was *snapshot.Entry, remote string) error {
 		p.folders = append(p.folders, f)
 	}
 	return err
+}
+
+// makeWay plans the removal of what is no folder where the snapshot has one, if that may go.
+func (p *Plan) makeWay(ctx context.Context, known known, remote string, base *snapshot.Entry) error {
+	local, ok := p.o.Local(remote + "/")
+	if !ok || p.o.Empty {
+		return nil
+	}
+	info, err := p.o.Root.Lstat(local)
+	if absent(err) || err == nil && info.IsDir() {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	safe := p.o.Force
+	if base != nil && base.Type != snapshot.Dir && !safe {
+		if safe, err = p.holds(ctx, known, local, info, base); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !safe:
+		p.Conflicts = append(p.Conflicts, Conflict{local, "is no folder here and one in the snapshot"})
+	case !p.o.Follow || base == nil: // else gone plans it
+		p.removes = append(p.removes, local)
+	}
+	return nil
 }
 
 func name(remote string) string {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"satchel/restore"
 	"satchel/snapshot"
 	"satchel/snapshot/workspace"
 	"satchel/store/durable"
+	"satchel/store/pack"
 )
 
 type restoreCmd struct {
@@ -93,12 +95,16 @@ func (c restoreCmd) beside(ctx context.Context, s *session, sel selection, rules
 	if err := os.MkdirAll(target, 0o755); err != nil {
 		return nil, err
 	}
-	o := restore.Options{Store: s.store, Keys: s.access.Keys, Index: s.index, Reader: s.reader, Target: sel.snapshot.Root, Local: anywhere(rules), Take: filter, Limit: snapshot.Limit(sel.snapshot.Files),
-		Images: s.images, Force: c.Force, Empty: isEmpty(target), Progress: p}
-	if o.Root, err = durable.OpenRoot(target); err != nil {
+	root, err := durable.OpenRoot(target)
+	if err != nil {
 		return nil, err
 	}
-	defer o.Root.Close()
+	defer root.Close()
+	if err := s.finishIn(root); err != nil {
+		return nil, err
+	}
+	o := restore.Options{Store: s.store, Keys: s.access.Keys, Index: s.index, Reader: s.reader, Root: root, Target: sel.snapshot.Root, Local: anywhere(rules), Take: filter,
+		Limit: snapshot.Limit(sel.snapshot.Files), Images: s.images, Force: c.Force, Empty: isEmpty(target), Progress: p}
 	plan, err := restore.Make(ctx, o)
 	if err == nil {
 		err = sel.unmatched(matched)
@@ -112,6 +118,19 @@ func (c restoreCmd) beside(ctx context.Context, s *session, sel selection, rules
 	stop := s.a.showProgress(p, "fetched")
 	defer stop()
 	return plan, plan.Run(ctx, nil)
+}
+
+// finishIn finishes what an interrupted restore into a folder left there, or takes it away. A pull
+// into it is another workspace's, which notes its end itself.
+func (s *session) finishIn(root durable.Root) error {
+	done, err := restore.Recover(root)
+	for _, r := range done {
+		s.a.note("Finished what was interrupted in %s: %s put in place.", root.Name(), count(r.Files, "file"))
+	}
+	if err != nil || slices.ContainsFunc(done, func(r restore.Recovered) bool { return r.Snapshot != (pack.ID{}) }) {
+		return err
+	}
+	return restore.Finish(root)
 }
 
 // anywhere maps remote paths as the rules do, and those that belong nowhere to their own names:
