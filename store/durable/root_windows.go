@@ -99,6 +99,52 @@ func (r root) open(op, name, stream string, access, disposition, options uint32)
 	return h, nil
 }
 
+// Remove removes also where only the old way of removing is known, which os.Root does not
+// take: on some servers, and by Wine.
+func (r root) Remove(name string) error {
+	err := r.Root.Remove(name)
+	if !errors.Is(err, windows.ERROR_INVALID_FUNCTION) {
+		return err
+	}
+	if err := r.SetFlags(name, 0); err != nil { // it may be read-only
+		return err
+	}
+	h, err := r.open("remove", name, "", windows.DELETE, windows.FILE_OPEN, 0)
+	if err != nil {
+		return err
+	}
+	defer windows.CloseHandle(h)
+	gone := byte(1) // FILE_DISPOSITION_INFO
+	if err := windows.SetFileInformationByHandle(h, windows.FileDispositionInfo, &gone, 1); err != nil {
+		return &os.PathError{Op: "remove", Path: name, Err: err}
+	}
+	return nil
+}
+
+// RemoveAll is the same with all that is in a folder.
+func (r root) RemoveAll(name string) error {
+	err := r.Root.RemoveAll(name)
+	if !errors.Is(err, windows.ERROR_INVALID_FUNCTION) {
+		return err
+	}
+	info, err := r.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		entries, err := r.ReadDir(name)
+		for _, e := range entries {
+			err = errors.Join(err, r.RemoveAll(path.Join(name, e.Name())))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return r.Remove(name)
+}
+
 // attributesOf calls f with a handle that may change what Windows notes of name.
 func (r root) attributesOf(op, name string, f func(windows.Handle) error) error {
 	h, err := r.open(op, name, "", windows.FILE_READ_ATTRIBUTES|windows.FILE_WRITE_ATTRIBUTES, windows.FILE_OPEN, 0)
@@ -185,7 +231,8 @@ func FileStreams(f *os.File) ([]Stream, error) {
 		b := make([]byte, size)
 		err := windows.GetFileInformationByHandleEx(windows.Handle(f.Fd()), windows.FileStreamInfo, &b[0], uint32(size))
 		switch {
-		case errors.Is(err, windows.ERROR_HANDLE_EOF), errors.Is(err, windows.ERROR_INVALID_PARAMETER), errors.Is(err, windows.ERROR_NOT_SUPPORTED):
+		case errors.Is(err, windows.ERROR_HANDLE_EOF), errors.Is(err, windows.ERROR_INVALID_PARAMETER), errors.Is(err, windows.ERROR_NOT_SUPPORTED),
+			errors.Is(err, windows.ERROR_INVALID_FUNCTION):
 			return nil, nil // none at all, or a file system without
 		case errors.Is(err, windows.ERROR_MORE_DATA) && size < 4<<20:
 			continue
