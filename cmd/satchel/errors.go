@@ -10,6 +10,7 @@ import (
 	"satchel/index"
 	"satchel/restore"
 	"satchel/snapshot"
+	"satchel/snapshot/retention"
 	"satchel/snapshot/sqlite"
 	"satchel/snapshot/workspace"
 	"satchel/store"
@@ -147,6 +148,7 @@ func explain(a *app, err error) (code int, hint string) {
 	var open *restore.InUseError
 	var found *damageFound
 	var unsafe *notSafe
+	var much *needsYes
 	switch {
 	case is(context.Canceled) || a.ctx.Err() != nil:
 		if a.command == "push" || a.command == "leave" {
@@ -173,6 +175,16 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitFailed, "satchel status --why PATH says why a path stays here; satchel init proposes a manifest"
 	case is(snapshot.ErrShrunk):
 		return exitFailed, "If they are meant to be gone: satchel push --yes. If not: satchel restore"
+	case errors.As(err, &much) && a.command == "prune":
+		return exitFailed, "satchel prune --dry-run lists what would go, with the same flags. If it is meant: satchel prune --yes"
+	case errors.As(err, &much):
+		return exitFailed, "If it is meant: --yes"
+	case is(errHead):
+		return exitFailed, "Push first: then it is not the newest any more. To let the whole workspace go: satchel forget --all --yes"
+	case is(errHeld):
+		return exitFailed, "Release it first: satchel hold ID --release"
+	case is(retention.ErrGone):
+		return exitFailed, "Nothing was changed. satchel snapshots lists what there is"
 	case is(errNoUndo):
 		return exitFailed, "satchel undo --list says what was done here; satchel snapshots what the repository has"
 	case errors.As(err, &left):

@@ -4,8 +4,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
+	"satchel/snapshot/retention"
 	"satchel/store/ledger"
 	"satchel/store/pack"
 )
@@ -16,7 +18,7 @@ type snapshotsCmd struct {
 
 func (snapshotsCmd) Help() string {
 	return `Lists the snapshots of this workspace, oldest first: when, by which device, how large. * marks the one
-that the files here come from.
+that the files here come from. With --verbose and --json each is told what this folder's policy says of it.
 
 Example:
   satchel snapshots
@@ -43,12 +45,13 @@ func (c snapshotsCmd) Run(a *app) error {
 	if len(all) == 0 {
 		return noSnapshot(s.workspaceName())
 	}
+	said, err := s.verdicts()
+	if err != nil {
+		a.note("%v", err)
+	}
 	if a.JSON {
 		for _, v := range all {
-			info, _ := s.state().Workspace(v.Workspace)
-			a.json("snapshot", map[string]any{"id": hex.EncodeToString(v.ID[:]), "time": stamp(v.Time), "device": s.deviceName(v), "workspace": info.Name,
-				"workspace_id": hex.EncodeToString(v.Workspace[:]), "parents": ids(v.Parents), "files": v.Files, "bytes": v.Bytes, "bytes_new": v.NewBytes,
-				"problems": v.Problems, "safety": v.Flags&ledger.FlagSafety != 0, "base": v.ID == s.lineage.Base})
+			s.snapshotLine(v, said[v.ID])
 		}
 		return nil
 	}
@@ -61,9 +64,58 @@ func (c snapshotsCmd) Run(a *app) error {
 		}
 		info, _ := s.state().Workspace(v.Workspace)
 		fmt.Fprintf(t, "%s %x\t%s\t%s\t%s\t%s\t%s\t%s%s\n", mark, v.ID[:4], moment(v.Time), quoted(s.deviceName(v)), thousands(int64(v.Files)),
-			size(int64(v.Bytes)), size(int64(v.NewBytes)), quoted(info.Name), incomplete(v)+ofSafety(v))
+			size(int64(v.Bytes)), size(int64(v.NewBytes)), quoted(info.Name), incomplete(v)+ofSafety(v)+s.remarks(v, said[v.ID]))
 	}
 	return t.Flush()
+}
+
+// verdicts are what a prune without flags would do.
+func (s *session) verdicts() (map[pack.ID]retention.Verdict, error) {
+	policy, err := s.manifestPolicy()
+	if err != nil {
+		return nil, err
+	}
+	said := map[pack.ID]retention.Verdict{}
+	for _, w := range s.judge(policy, false) {
+		for _, v := range w.verdicts {
+			said[v.Snapshot.ID] = v
+		}
+	}
+	return said, nil
+}
+
+func (s *session) snapshotLine(v ledger.Snapshot, said retention.Verdict) {
+	info, _ := s.state().Workspace(v.Workspace)
+	f := s.said(v)
+	delete(f, "snapshot")
+	delete(f, "age_seconds")
+	for name, value := range map[string]any{"id": hex.EncodeToString(v.ID[:]), "workspace": info.Name, "workspace_id": hex.EncodeToString(v.Workspace[:]),
+		"parents": ids(v.Parents), "files": v.Files, "bytes": v.Bytes, "bytes_new": v.NewBytes, "problems": v.Problems, "safety": v.Flags&ledger.FlagSafety != 0,
+		"base": v.ID == s.lineage.Base, "keep": said.Keep, "reasons": said.Reasons} {
+		f[name] = value
+	}
+	s.a.json("snapshot", f)
+}
+
+// remarks are what was said of a snapshot, and with --verbose what becomes of it.
+func (s *session) remarks(v ledger.Snapshot, said retention.Verdict) (text string) {
+	if tags := s.state().Tags(v.ID); len(tags) > 0 {
+		text += " [" + quoted(strings.Join(tags, ", ")) + "]"
+	}
+	h, held := s.holdOf(v)
+	switch {
+	case held && h.Until != 0:
+		text += " (held until " + moment(h.Until) + ": " + quoted(h.Reason) + ")"
+	case held:
+		text += " (held: " + quoted(h.Reason) + ")"
+	}
+	switch {
+	case s.a.Verbose && said.Keep:
+		text += " stays: " + reasons(said)
+	case s.a.Verbose:
+		text += " goes: " + reasons(said)
+	}
+	return text
 }
 
 func ofSafety(v ledger.Snapshot) string {

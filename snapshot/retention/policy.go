@@ -57,6 +57,9 @@ func HistoryOf(s *ledger.State, w ledger.Workspace, now time.Time) History {
 	return h
 }
 
+// NewestOfDevice is why a snapshot stays that a device's files may come from.
+const NewestOfDevice = "newest of its device"
+
 // Verdict is what becomes of a snapshot, and why, in words.
 type Verdict struct {
 	Snapshot ledger.Snapshot
@@ -125,7 +128,7 @@ func (j *judgement) count() {
 		}
 		if !pushed[v.Author] && !j.Empty() {
 			if pushed[v.Author] = true; !slices.Contains(j.Heads, v.ID) {
-				j.add(v, "newest of its device")
+				j.add(v, NewestOfDevice)
 			}
 		}
 		if last++; last <= j.Last {
