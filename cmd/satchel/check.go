@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -69,12 +70,30 @@ func (c checkCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	s.sweep()
 	s.printProblems(r)
 	s.checked(r, a.now().Sub(began))
 	if r.Damage() {
 		return newDamageFound(r)
 	}
 	return nil
+}
+
+// sweep removes what pushes that died left half written in a folder store, when they are long dead.
+func (s *session) sweep() {
+	d, ok := s.store.Store.(interface {
+		Sweep(context.Context, time.Duration) (int, error)
+	})
+	if !ok {
+		return
+	}
+	n, err := d.Sweep(s.a.ctx, 24*time.Hour)
+	if err != nil {
+		s.a.note("%v", err)
+	}
+	if n > 0 {
+		s.a.note("Removed %s that interrupted pushes had left in %s", count(n, "temporary file"), s.at)
+	}
 }
 
 // openToMend opens a repository that may be too damaged for its ledger to be read.

@@ -211,8 +211,12 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitFailed, "Install a newer satchel on this computer"
 	case errors.As(err, &newer):
 		return exitFailed, fmt.Sprintf("The keys were changed (generation %d) and this computer has not been given the new ones", newer.Generation)
+	case is(access.ErrVanished):
+		return exitNone, "Bring it back: plug the disk in, mount the share, move it to where it was. If it is gone for good, remove the file named above; what then begins there is a new repository"
 	case is(access.ErrNoRepository):
 		return exitNone, noneHint(a)
+	case is(store.ErrNoContainer):
+		return exitNone, "Bring it back (plug the disk in, mount the share), then try again: what the store has acknowledged is not sent again"
 	case is(access.ErrNotEmpty):
 		return exitFailed, "Give the repository an empty place of its own: another folder or container, or a prefix. What an earlier init left can be deleted by hand if nobody has pushed there"
 	case is(access.ErrSecret):

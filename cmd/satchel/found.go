@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"satchel/store"
 	"satchel/store/access"
 	"satchel/store/durable"
 	"satchel/store/seal"
@@ -14,8 +15,14 @@ import (
 
 // found makes a repository at the session's location and hands the recovery code over.
 func (s *session) found(c access.Config) error {
-	raw, err := s.a.openStore(s.at, true)
+	_, known, err := c.Place.Pinned(c.Location)
 	if err != nil {
+		return err
+	}
+	raw, err := s.a.openStore(s.at, !known)
+	if known && errors.Is(err, store.ErrNoContainer) {
+		return c.Place.Vanished(c.Location)
+	} else if err != nil {
 		return err
 	}
 	s.store = s.a.counted(raw)
@@ -30,17 +37,16 @@ func (s *session) found(c access.Config) error {
 	if err != nil {
 		return err
 	}
+	var kept string
+	keep := func(repo seal.RepoID, code string) error {
+		kept = recoveryPath(c.Place, repo)
+		return durable.WriteFile(kept, []byte(code+"\n"), 0o600)
+	}
 	var code string
-	if s.access, code, err = access.Found(s.a.ctx, c, access.Founding{Passphrase: pass, PassphraseLN: s.a.scrypt}); err != nil {
-		if code == "" {
-			return err
+	if s.access, code, err = access.Found(s.a.ctx, c, access.Founding{Passphrase: pass, PassphraseLN: s.a.scrypt, Keep: keep}); err != nil {
+		if code != "" { // the repository may be there all the same
+			s.a.note("If the repository is there when you try again, its recovery code is in %s", kept)
 		}
-		// The repository may be there all the same, and nobody else has its code.
-		path := filepath.Join(c.Place.Config, "recovery-code.txt")
-		if werr := durable.WriteFile(path, []byte(code+"\n"), 0o600); werr != nil {
-			return errors.Join(err, werr)
-		}
-		s.a.note("If the repository is there when you try again, its recovery code is in %s", path)
 		return err
 	}
 	s.founded = true
@@ -60,22 +66,19 @@ func recoveryPath(p access.Place, repo seal.RepoID) string {
 // shownCode is what the file holds when the code was shown on the terminal instead.
 const shownCode = "shown on the terminal when the repository was made\n"
 
-// handOver shows the recovery code once on a terminal; else it goes into a file of the
-// user's own. Either way status reminds until it is confirmed.
+// handOver shows the recovery code once on a terminal; else it stays in the file of the user's own
+// where it was kept. Either way status reminds until it is confirmed.
 func (a *app) handOver(p access.Place, repo seal.RepoID, code string) error {
-	path, text := recoveryPath(p, repo), code+"\n"
-	if a.terminal() {
-		text = shownCode
-	}
-	if err := durable.WriteFile(path, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("recovery code: %w", err)
-	}
-	if a.terminal() {
-		fmt.Fprintf(a.err, "\nRecovery code, shown this once. Write it down and keep it away from this computer:\n\n    %s\n\n"+
-			"It opens the repository when every computer is lost. Once it is safe: satchel key confirm\n\n", code)
+	path := recoveryPath(p, repo)
+	if !a.terminal() {
+		fmt.Fprintf(a.err, "Recovery code: in %s\nIt opens the repository when every computer is lost. Copy it to a safe place away from this one, then: satchel key confirm\n", path)
 		return nil
 	}
-	fmt.Fprintf(a.err, "Recovery code: in %s\nIt opens the repository when every computer is lost. Copy it to a safe place away from this one, then: satchel key confirm\n", path)
+	fmt.Fprintf(a.err, "\nRecovery code, shown this once. Write it down and keep it away from this computer:\n\n    %s\n\n"+
+		"It opens the repository when every computer is lost. Once it is safe: satchel key confirm\n\n", code)
+	if err := durable.WriteFile(path, []byte(shownCode), 0o600); err != nil {
+		return fmt.Errorf("recovery code: %w", err)
+	}
 	return nil
 }
 

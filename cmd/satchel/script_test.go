@@ -32,9 +32,10 @@ import (
 func TestMain(m *testing.M) {
 	sqlitetest.Main()
 	testscript.Main(m, map[string]func(){
-		"satchel":         func() { satchel() },
-		"satchel-dying":   func() { satchel(dies) },
-		"satchel-lied-to": func() { satchel(lies) },
+		"satchel":           func() { satchel() },
+		"satchel-dying":     func() { satchel(dies) },
+		"satchel-lied-to":   func() { satchel(lies) },
+		"satchel-unplugged": func() { satchel(unplugged) },
 	})
 }
 
@@ -71,6 +72,23 @@ func (s *stopped) Now() time.Time { return s.now }
 // before it if DIES is "before", else when the object is in the store.
 func dies(a *app) {
 	a.wrap = func(s store.Store) store.Store { return &dying{s, a.getenv("DIES_AT"), a.getenv("DIES") == "before"} }
+}
+
+// unplugged takes the folder of the store away at the first Put.
+func unplugged(a *app) {
+	a.wrap = func(s store.Store) store.Store { return &gone{s, a.getenv("SATCHEL_STORE")} }
+}
+
+type gone struct {
+	store.Store
+	at string
+}
+
+func (g *gone) Put(ctx context.Context, name string, data []byte) error {
+	if err := os.Rename(g.at, g.at+".away"); err != nil {
+		return err
+	}
+	return g.Store.Put(ctx, name, data)
 }
 
 // lies acknowledges each Put of a name that begins with LIES_AT, and keeps nothing of it; or, if LIES

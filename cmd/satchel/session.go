@@ -291,7 +291,13 @@ func (s *session) openRepository(found bool) error {
 		s.access, err = access.Open(a.ctx, c)
 		missing = errors.Is(err, access.ErrNoRepository)
 	}
-	if missing && found && s.at.builtin {
+	_, known, perr := place.Pinned(c.Location)
+	if perr != nil {
+		return perr
+	}
+	if missing && known {
+		err = place.Vanished(c.Location)
+	} else if missing && found && s.at.builtin {
 		err = s.found(c)
 	} else if missing && !errors.Is(err, access.ErrNoRepository) {
 		err = fmt.Errorf("%w: %w", access.ErrNoRepository, err)
@@ -342,7 +348,11 @@ func (s *session) sync() error {
 	} else if err := s.syncLog(); err != nil {
 		if errors.Is(err, store.ErrNotFound) {
 			if _, lerr := access.Look(s.a.ctx, s.store); errors.Is(lerr, access.ErrNoRepository) {
-				return fmt.Errorf("%w any more: %s", access.ErrNoRepository, s.at)
+				place, err := s.a.place()
+				if err != nil {
+					return err
+				}
+				return place.Vanished(s.at.String())
 			}
 		}
 		return err

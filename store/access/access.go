@@ -23,6 +23,8 @@ var (
 	ErrExists = errors.New("there is a repository already")
 	// ErrNotEmpty: no repository, but objects that could be parts of one.
 	ErrNotEmpty = errors.New("it is not empty: an earlier init did not finish, or something else lies there")
+	// ErrVanished: there was one when this device last looked. It is ErrNoRepository too.
+	ErrVanished = fmt.Errorf("%w any more", ErrNoRepository)
 	// ErrOther: the location held another repository when this device last looked.
 	ErrOther = errors.New("another repository lies there than the one this device knows")
 	// ErrDamaged: a key object is not as it was written, or is gone.

@@ -542,7 +542,7 @@ func TestLostPieces(t *testing.T) {
 		"slot, empty": {func(t *testing.T, d *device, a *Access) {
 			check(t, os.WriteFile(d.place.keptPath(a.Repository, "slot"), nil, 0o600))
 		}, 0},
-		"pin":             {func(t *testing.T, d *device, a *Access) { check(t, os.Remove(d.place.pinPath(a.Location))) }, 0},
+		"pin":             {func(t *testing.T, d *device, a *Access) { check(t, os.Remove(d.place.PinPath(a.Location))) }, 0},
 		"ledger":          {func(t *testing.T, d *device, a *Access) { check(t, os.Remove(d.place.LedgerPath(a.Repository))) }, 0},
 		"the whole state": {func(t *testing.T, d *device, a *Access) { check(t, os.RemoveAll(d.place.State)) }, 0},
 		"the key":         {func(t *testing.T, d *device, a *Access) { check(t, os.Remove(d.place.KeyPath(a.Repository))) }, 1},
@@ -588,7 +588,7 @@ func TestPinThatIsNotOurs(t *testing.T) {
 	d := newDevice(t, "OFFICE", "")
 	a, _ := d.found(m)
 	check(t, a.Log.Close())
-	path := d.place.pinPath(a.Location)
+	path := d.place.PinPath(a.Location)
 	good := string(ok(os.ReadFile(path)))
 	for name, text := range map[string]string{
 		"no JSON":          "pinned",

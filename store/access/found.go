@@ -21,10 +21,15 @@ type Founding struct {
 	Passphrase   string // none if empty
 	PassphraseLN int    // scrypt's log N; 0: seal.PassphraseLogN
 	RecoveryLN   int    // 0: seal.RecoveryLogN
+
+	// Keep notes the recovery code before there is a repository: whoever dies after that still has
+	// it. nil: nobody does.
+	Keep func(repo seal.RepoID, code string) error
 }
 
 // Found makes a repository in an empty store, founded by this device, and returns its
-// recovery code, which is nowhere else. It reports ErrExists, ErrNotEmpty and
+// recovery code, which is nowhere else but where Keep put it. It reports ErrExists, ErrNotEmpty,
+// ErrVanished where this device knows a repository that is not there, and
 // seal.WeakPassphraseError. The object "satchel" comes last: without it there is no repository.
 // An error that leaves open whether there is one comes with the code: keep it, and call Open.
 func Found(ctx context.Context, c Config, f Founding) (*Access, string, error) {
@@ -35,6 +40,11 @@ func Found(ctx context.Context, c Config, f Founding) (*Access, string, error) {
 	}
 	if err := c.empty(ctx); err != nil {
 		return nil, "", err
+	}
+	if _, known, err := c.Place.Pinned(c.Location); err != nil {
+		return nil, "", err
+	} else if known {
+		return nil, "", c.Place.Vanished(c.Location)
 	}
 	var repo seal.RepoID
 	var kek [32]byte
@@ -76,6 +86,11 @@ func Found(ctx context.Context, c Config, f Founding) (*Access, string, error) {
 	}
 	if err != nil {
 		return nil, "", err
+	}
+	if f.Keep != nil {
+		if err := f.Keep(repo, code); err != nil {
+			return nil, "", fmt.Errorf("recovery code: %w", err)
+		}
 	}
 	pin := Pin{c.Location, repo, genesis}
 	if err := c.put(ctx, bootstrapName, pin.Bootstrap()); err != nil {

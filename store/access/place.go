@@ -60,14 +60,20 @@ type pinFile struct {
 	Genesis    string `json:"genesis"`
 }
 
-func (p Place) pinPath(location string) string {
+// PinPath is the file that remembers which repository lies at a location.
+func (p Place) PinPath(location string) string {
 	sum := sha256.Sum256([]byte(location))
 	return filepath.Join(p.State, "stores", hex.EncodeToString(sum[:8])+".json")
 }
 
+// Vanished says that the repository known at a location is not there, and why this device knows it.
+func (p Place) Vanished(location string) error {
+	return fmt.Errorf("%w: %s (known from %s)", ErrVanished, location, p.PinPath(location))
+}
+
 // Pinned returns the pin of a location; ok is false if there is none.
 func (p Place) Pinned(location string) (pin Pin, ok bool, err error) {
-	b, err := os.ReadFile(p.pinPath(location))
+	b, err := os.ReadFile(p.PinPath(location))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Pin{}, false, nil
 	} else if err != nil {
@@ -75,10 +81,10 @@ func (p Place) Pinned(location string) (pin Pin, ok bool, err error) {
 	}
 	var f pinFile
 	if err := json.Unmarshal(b, &f); err != nil || f.Location != location {
-		return Pin{}, false, fmt.Errorf("%s: not what satchel wrote there", p.pinPath(location))
+		return Pin{}, false, fmt.Errorf("%s: not what satchel wrote there", p.PinPath(location))
 	}
 	if pin, ok, err = parsePin(f); err != nil {
-		return Pin{}, false, fmt.Errorf("%s: %w", p.pinPath(location), err)
+		return Pin{}, false, fmt.Errorf("%s: %w", p.PinPath(location), err)
 	}
 	return pin, ok, nil
 }
@@ -100,7 +106,7 @@ func (p Place) savePin(pin Pin) error {
 	if err != nil {
 		return err
 	}
-	return writePrivate(p.pinPath(pin.Location), append(b, '\n'))
+	return writePrivate(p.PinPath(pin.Location), append(b, '\n'))
 }
 
 func writePrivate(path string, b []byte) error {
