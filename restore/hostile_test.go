@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -118,4 +119,56 @@ func restoreTo(t *testing.T, d *snapshottest.Device, id pack.ID, dir string) err
 		return err
 	}
 	return plan.Run(ctx, nil)
+}
+
+// Whoever can write in the folder puts links in place of what a plan has seen: nothing is written,
+// removed or given another time outside.
+func TestLinkSwappedInBetweenPlanAndSwap(t *testing.T) {
+	for name, swap := range map[string]func(t *testing.T, root, outside string){
+		"a folder": func(t *testing.T, root, outside string) {
+			must(t, os.RemoveAll(filepath.Join(root, "d")))
+			must(t, os.Symlink(outside, filepath.Join(root, "d")))
+		},
+		"a file": func(t *testing.T, root, outside string) {
+			must(t, os.Remove(filepath.Join(root, "d", "f")))
+			must(t, os.Symlink(filepath.Join(outside, "f"), filepath.Join(root, "d", "f")))
+		},
+		"a file that goes": func(t *testing.T, root, outside string) {
+			must(t, os.Remove(filepath.Join(root, "d", "goes")))
+			must(t, os.Symlink(filepath.Join(outside, "goes"), filepath.Join(root, "d", "goes")))
+		},
+		"a folder that comes": func(t *testing.T, root, outside string) {
+			must(t, os.Symlink(outside, filepath.Join(root, "new")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, a, b := two(t)
+			a.Write("d/f", "old")
+			a.Write("d/goes", "old")
+			a.MustPush()
+			mustPull(t, b)
+			a.Write("d/f", "new")
+			a.Write("new/g", "new")
+			must(t, os.Remove(filepath.Join(a.Root, "d", "goes")))
+			a.MustPush()
+			must(t, b.Sync())
+			newest, _ := snapshot.Newest(b.State(), b.Lineage.Workspace)
+			plan, err := restore.Make(ctx, options(t, b, newest.ID))
+			must(t, err)
+
+			outside := filepath.Join(t.TempDir(), "outside")
+			must(t, os.Mkdir(outside, 0o750))
+			for _, f := range []string{"f", "g", "goes"} {
+				must(t, os.WriteFile(filepath.Join(outside, f), []byte("outside"), 0o640))
+			}
+			must(t, os.Chtimes(outside, time.Unix(1, 0), time.Unix(1, 0)))
+			before := listing(t, filepath.Dir(outside))
+			swap(t, b.Root, outside)
+			err = plan.Run(ctx, nil)
+			t.Log(err)
+			if diff := cmp.Diff(before, listing(t, filepath.Dir(outside))); diff != "" {
+				t.Errorf("outside (-before +after):\n%s", diff)
+			}
+		})
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"satchel/index"
 	"satchel/store"
+	"satchel/store/ledger"
 	"satchel/store/pack"
 	"satchel/store/seal"
 )
@@ -216,6 +217,16 @@ func (r *Reader) Manifest(ctx context.Context, id pack.ID) (*Manifest, error) {
 		return nil, err
 	}
 	return ParseManifest(b)
+}
+
+// ManifestOf reads the manifest of a snapshot that the ledger has. It reports ErrTree if it is another
+// snapshot's.
+func (r *Reader) ManifestOf(ctx context.Context, v ledger.Snapshot) (*Manifest, error) {
+	m, err := r.Manifest(ctx, v.ID)
+	if err == nil && (m.Root != v.Root || m.Workspace != v.Workspace) {
+		return nil, fmt.Errorf("%w: a manifest of another snapshot", ErrTree)
+	}
+	return m, err
 }
 
 // ChunkIDs calls f with the id of each chunk of a file, in order. A liar's file has more of

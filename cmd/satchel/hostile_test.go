@@ -90,6 +90,30 @@ func TestCommandsRefuseLies(t *testing.T) {
 	}
 }
 
+// A manifest that is not of the tree or the workspace that the ledger says is refused by every command
+// that reads it, and check names the snapshot.
+func TestManifestOfAnotherSnapshotIsRefused(t *testing.T) {
+	for name, change := range map[string]func(m *snapshot.Manifest){
+		"root":      func(m *snapshot.Manifest) { m.Root[0] ^= 1 },
+		"workspace": func(m *snapshot.Manifest) { m.Workspace[0] ^= 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			store, l := hostile(t)
+			id := l.Commit(l.Node(l.File("evil", "evil")), 1, func(m *snapshot.Manifest, _ *ledger.CommitContent) { change(m) })
+			w, satchel := newcomer(t, store, l.Code())
+			for _, args := range [][]string{{"pull"}, {"restore"}, {"restore", "latest", "--to", filepath.Join(w, "to")}, {"ls"}, {"cat", "evil"}, {"check"}} {
+				exit, out, errw := satchel(args...)
+				if exit != exitDamaged || !strings.Contains(out+errw, "a manifest of another snapshot") || !strings.Contains(out+errw, hex.EncodeToString(id[:4])) {
+					t.Errorf("%v ends with %d: %s%s", args, exit, out, errw)
+				}
+			}
+			if here, err := os.ReadDir(w); err != nil || len(here) > 0 {
+				t.Errorf("%v, %v", here, err)
+			}
+		})
+	}
+}
+
 // Names, texts, modes and times that are possible, but meant to deceive, do no harm: no command
 // prints a character that moves the cursor or turns the line around.
 func TestNamesAreShownNotObeyed(t *testing.T) {

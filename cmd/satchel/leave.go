@@ -204,7 +204,7 @@ func (s *session) codeNote(v ledger.Snapshot) string {
 	if s.git.Commit == "" {
 		return ""
 	}
-	m, err := s.reader.Manifest(s.a.ctx, v.ID)
+	m, err := s.reader.ManifestOf(s.a.ctx, v)
 	if err != nil || m.Git == nil {
 		return ""
 	}

@@ -138,7 +138,7 @@ func (s *session) whichWorkspace() error {
 func (s *session) rulesToPull(ctx context.Context, to, base ledger.Snapshot, force bool) (*workspace.Rules, func(string) (string, bool), error) {
 	rules, m, err := s.rulesOf(to)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, inSnapshot(to.ID, err)
 	}
 	here := rules.Manifest()
 	if here == nil || m.Rules == nil || len(m.Rules.Manifest) == 0 {
@@ -155,7 +155,7 @@ func (s *session) rulesToPull(ctx context.Context, to, base ledger.Snapshot, for
 		}, nil
 	}
 	if !same && !force && base.ID != (pack.ID{}) {
-		was, err := s.reader.Manifest(ctx, base.ID)
+		was, err := s.reader.ManifestOf(ctx, base)
 		force = err == nil && was.Rules != nil && bytes.Equal(here.Encode(), was.Rules.Manifest)
 	}
 	if same || !force {

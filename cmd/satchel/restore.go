@@ -60,7 +60,7 @@ func (c restoreCmd) Run(a *app) error {
 func (c restoreCmd) restore(s *session, sel selection, p *snapshot.Progress) (plan *restore.Plan, err error) {
 	rules, _, err := s.rulesOf(sel.snapshot)
 	if err != nil {
-		return nil, err
+		return nil, inSnapshot(sel.snapshot.ID, err)
 	}
 	matched := map[string]bool{}
 	var filter func(string, bool) restore.Taken

@@ -265,7 +265,7 @@ func (s *session) belowRoot(p string) (string, error) {
 // rulesOf returns the rules in force for a snapshot: this folder's manifest, else the
 // snapshot's own.
 func (s *session) rulesOf(v ledger.Snapshot) (*workspace.Rules, *snapshot.Manifest, error) {
-	m, err := s.reader.Manifest(s.a.ctx, v.ID)
+	m, err := s.reader.ManifestOf(s.a.ctx, v)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -89,10 +89,7 @@ func (w *walker) snapshot(ctx context.Context, s ledger.Snapshot) error {
 		return err
 	}
 	if ok {
-		m, err := w.reader.Manifest(ctx, s.ID)
-		if err == nil && (m.Root != s.Root || m.Workspace != s.Workspace) {
-			err = fmt.Errorf("%w: a manifest of another snapshot", snapshot.ErrTree)
-		}
+		_, err := w.reader.ManifestOf(ctx, s)
 		if err := w.judge(err, loc, ""); err != nil {
 			return err
 		}

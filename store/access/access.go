@@ -181,7 +181,11 @@ func openRing(me *seal.Identity, g uint32, slot, ring []byte) (*seal.Keyring, er
 	if err != nil {
 		return nil, fmt.Errorf("keyring %d: %w", g, err)
 	}
-	return seal.ParseKeyring(payload)
+	k, err := seal.ParseKeyring(payload)
+	if err == nil && k.Generation() != g {
+		return nil, fmt.Errorf("keyring %d: %w: its newest generation is %d", g, seal.ErrCorrupt, k.Generation())
+	}
+	return k, err
 }
 
 // opened is a keyring together with what it was opened from.

@@ -650,3 +650,32 @@ func TestLedgerThatCannotBeOpenedIsAnErrorAndNoAccess(t *testing.T) {
 		t.Error("opened")
 	}
 }
+
+func TestKeyringReachesItsGeneration(t *testing.T) {
+	repo, kek := seal.RepoID{1}, [32]byte{2}
+	me, err := seal.NewIdentity(repo, seal.Device, "office", seal.Push, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := seal.NewKeyring(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := old.Next(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, want := range map[*seal.Keyring]error{old: seal.ErrCorrupt, next: nil} {
+		slot, err := me.Principal.WrapKEK(repo, 2, kek)
+		if err != nil {
+			t.Fatal(err)
+		}
+		object, err := seal.KEK(repo, 2, kek).SealObject(seal.Ring, 0, k.Encode(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openRing(me, 2, slot, object); !errors.Is(err, want) {
+			t.Errorf("%v as keyring 2: %v, want %v", k, err, want)
+		}
+	}
+}

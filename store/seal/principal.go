@@ -65,7 +65,7 @@ const (
 	maxRecipient = 4 << 10
 )
 
-// Check reports what is impossible about p: kind, rights, name (1 to 128 bytes of UTF-8
+// Check reports what is impossible about p: kind, rights (escrow has none), name (1 to 128 bytes of UTF-8
 // without U+0000–001F and U+007F–009F), a recipient that does not parse or is not in its
 // one canonical form, an id or verify key of zeros. The answer is part of the rules of the
 // ledger, so it depends on p alone.
@@ -82,6 +82,9 @@ func (p Principal) check() error {
 	}
 	if p.Rights&^allRights != 0 {
 		return fmt.Errorf("rights %#02x", uint8(p.Rights))
+	}
+	if (p.Kind == KeyVault || p.Kind == AgeRecipient) && p.Rights != 0 {
+		return fmt.Errorf("rights %#02x for a %v, which has none", uint8(p.Rights), p.Kind)
 	}
 	if err := checkName(p.Name); err != nil {
 		return err

@@ -44,9 +44,9 @@ func TestPrincipalCheck(t *testing.T) {
 		"all rights":            {func(p *Principal) { p.Rights = 15 }, true},
 		"passphrase":            {func(p *Principal) { p.Kind = Passphrase }, true},
 		"recovery":              {func(p *Principal) { p.Kind = Recovery }, true},
-		"hybrid age recipient":  {func(p *Principal) { p.Kind = AgeRecipient }, true},
-		"X25519 age recipient":  {func(p *Principal) { p.Kind, p.Recipient = AgeRecipient, x25519 }, true},
-		"Key Vault":             {func(p *Principal) { p.Kind, p.Recipient = KeyVault, vault }, true},
+		"hybrid age recipient":  {func(p *Principal) { p.Kind, p.Rights = AgeRecipient, 0 }, true},
+		"X25519 age recipient":  {func(p *Principal) { p.Kind, p.Recipient, p.Rights = AgeRecipient, x25519, 0 }, true},
+		"Key Vault":             {func(p *Principal) { p.Kind, p.Recipient, p.Rights = KeyVault, vault, 0 }, true},
 		"longest name":          {func(p *Principal) { p.Name = strings.Repeat("ü", 64) }, true},
 		"name with spaces":      {func(p *Principal) { p.Name = "Praxis 2, Büro – 🖥" }, true},
 		"kind 0":                {func(p *Principal) { p.Kind = 0 }, false},
@@ -65,7 +65,7 @@ func TestPrincipalCheck(t *testing.T) {
 		"recipient and newline": {func(p *Principal) { p.Recipient += "\n" }, false},
 		"device with X25519":    {func(p *Principal) { p.Recipient = x25519 }, false},
 		"device with Key Vault": {func(p *Principal) { p.Recipient = vault }, false},
-		"Key Vault with age":    {func(p *Principal) { p.Kind = KeyVault }, false},
+		"Key Vault with age":    {func(p *Principal) { p.Kind, p.Rights = KeyVault, 0 }, false},
 		"endless recipient":     {func(p *Principal) { p.Recipient = "age1pq1" + strings.Repeat("q", 1<<20) }, false},
 		"no id":                 {func(p *Principal) { p.ID = ID{} }, false},
 		"no verify key":         {func(p *Principal) { p.Verify = [32]byte{} }, false},
@@ -191,6 +191,12 @@ func TestEscrow(t *testing.T) {
 			i := ok(NewEscrow(testRepo, c.kind, "escrow", c.recipient, fixed(1)))
 			if i.Principal.Rights != 0 || !i.Principal.VerifySignature([]byte("m"), i.Sign([]byte("m"))) {
 				t.Error(i.Principal)
+			}
+			for _, r := range []Rights{Push, Prune, Enrol, Admin} {
+				p := i.Principal
+				if p.Rights = r; p.Check() == nil {
+					t.Errorf("escrow may have the right %v", r)
+				}
 			}
 			slot := ok(i.Principal.WrapKEK(testRepo, 1, kek))
 			if got, err := OpenSlot(testRepo, 1, slot, c.opens); err != nil || got != kek {
