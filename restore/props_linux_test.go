@@ -224,6 +224,7 @@ func TestPullAsAPlainUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can be another user")
 	}
+	snapshottest.Reachable(t)
 	m := storetest.NewMemory()
 	a := snapshottest.Found(t, m)
 	furnish(t, a.Root, 3<<20)

@@ -209,6 +209,9 @@ func (c *capture) streams(t fileTask, e *Entry, read readFunc) error {
 	if err != nil {
 		return err
 	}
+	if len(all) > maxStreams {
+		c.warn(fmt.Sprintf("%s has %d alternate streams; %d of them travel", t.local, len(all), maxStreams))
+	}
 	for _, s := range all[:min(len(all), maxStreams)] {
 		content, err := c.stream(t, s, read)
 		if err != nil {

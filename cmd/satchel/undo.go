@@ -60,6 +60,9 @@ func (c undoCmd) Run(a *app) error {
 		return err
 	}
 	s.undone(step, out, c.DryRun, &p, a.now().Sub(began))
+	if len(out.Unheld) > 0 {
+		return errUnheld
+	}
 	return nil
 }
 
@@ -90,6 +93,9 @@ func (s *session) undone(step snapshot.Step, out *restore.Changed, dry bool, p *
 		a.note("kept %s: %s", quoted(k.Local), k.Reason)
 	}
 	a.unsound(out.Plan)
+	for _, u := range out.Unheld {
+		a.problem(u.Local, u.Reason)
+	}
 	verb := "written"
 	if dry {
 		verb = "would be written"

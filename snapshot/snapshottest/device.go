@@ -194,3 +194,20 @@ func (d *Device) ok(err error) {
 		d.T.Fatal(err)
 	}
 }
+
+// Reachable fails the test if other users cannot enter the folders for temporary files.
+func Reachable(t testing.TB) {
+	t.Helper()
+	for dir := os.TempDir(); ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode()&0o001 == 0 {
+			t.Fatalf("%s, where temporary files go, is closed to other users: set TMPDIR to a folder that is not (chmod 755)", dir)
+		}
+		if dir == filepath.Dir(dir) {
+			return
+		}
+	}
+}
