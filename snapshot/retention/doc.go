@@ -5,6 +5,9 @@
 //	p := retention.Prune{Push: push, Reader: reader, Forget: ids, Grace: retention.DefaultGrace, Unfinished: retention.DefaultUnfinished}
 //	report, err := p.Run(ctx)
 //
+//	verdicts := policy.Apply(retention.HistoryOf(state, workspace, now), now, time.Local)
+//	err = retention.Unforget(ctx, push, reader, former) // within the grace
+//
 // Nothing is locked. A FORGET takes snapshots out of the ledger's state; a CONDEMN makes names
 // of objects dead, for ever, on exactly the state on which they were seen to be needed by no
 // live snapshot; only a dead name is deleted. A push that relied on what died meanwhile notices
