@@ -115,10 +115,39 @@ func (s *State) forget(e *Entry, p seal.Principal) (func(), error) {
 			w.Heads = nil
 			put(s, s.workspaces, w.ID, w)
 		}
+		s.bypass(gone)
 		for id := range gone {
 			s.drop(id)
 		}
 	}, nil
+}
+
+// bypass puts, among the parents of what stays, the parents of what goes in its place: who comes
+// from whom is then told among the live ones alone, and a merge finds its base.
+func (s *State) bypass(gone map[pack.ID]bool) {
+	for id, v := range s.snapshots {
+		if gone[id] || !slices.ContainsFunc(v.Parents, func(p pack.ID) bool { return gone[p] }) {
+			continue
+		}
+		v.Parents = s.staying(v.Parents, gone, map[pack.ID]bool{})
+		put(s, s.snapshots, id, v)
+	}
+}
+
+// staying are the nearest of some snapshots and their ancestors that are not gone, each once.
+func (s *State) staying(ids []pack.ID, gone, seen map[pack.ID]bool) (out []pack.ID) {
+	for _, id := range ids {
+		switch {
+		case seen[id]:
+		case gone[id]:
+			seen[id] = true
+			out = append(out, s.staying(s.snapshots[id].Parents, gone, seen)...)
+		default:
+			seen[id] = true
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // wholes lists the workspaces of which everything goes, safety snapshots aside. A head goes in

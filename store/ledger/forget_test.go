@@ -160,6 +160,40 @@ func TestForgetAndUnforget(t *testing.T) {
 	}
 }
 
+// Who comes from whom is told among what stays, whatever went between.
+func TestForgetKeepsDescent(t *testing.T) {
+	s := peopled(t).state()
+	w := Workspace{77}
+	id := func(n byte) pack.ID { return pack.ID{0xee, n} }
+	commit := func(n byte, flags uint64, parents ...byte) {
+		c := commitOf(n, w)
+		c.Snapshot, c.Flags = id(n), flags
+		for _, p := range parents {
+			c.Parents = append(c.Parents, id(p))
+		}
+		after(t, s, Commit, c)
+	}
+	commit(1, 0)
+	commit(2, 0, 1)
+	commit(3, FlagSafety, 1)
+	commit(4, 0, 2, 3)
+	commit(5, 0, 4, 1)
+	commit(6, 0, 5)
+	after(t, s, Forget, ForgetContent{[]pack.ID{id(4), id(2)}})
+	if got := s.snapshots[id(5)].Parents; !slices.Equal(got, []pack.ID{id(1), id(3)}) {
+		t.Errorf("parents %x", got)
+	}
+	after(t, s, Forget, ForgetContent{[]pack.ID{id(5)}})
+	if got := s.snapshots[id(6)].Parents; !slices.Equal(got, []pack.ID{id(1), id(3)}) {
+		t.Errorf("parents %x", got)
+	}
+	after(t, s, Forget, ForgetContent{[]pack.ID{id(1), id(3)}})
+	if got := s.snapshots[id(6)].Parents; len(got) > 0 {
+		t.Errorf("parents %x", got)
+	}
+	compareBalance(t, s)
+}
+
 // A condemned name is dead, for ever: nothing under it can be registered, and it says since when.
 func TestCondemn(t *testing.T) {
 	s := peopled(t).state()
