@@ -142,7 +142,7 @@ type root struct{ *os.Root }
 type rootFile struct{ *os.File }
 
 func (r root) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
-	f, err := r.Root.OpenFile(name, flag, perm)
+	f, err := r.Root.OpenFile(name, flag|largeFile, perm)
 	if err != nil {
 		return nil, err // not a File that holds a nil pointer
 	}

@@ -26,6 +26,8 @@ var chflags = [...]struct {
 	bit  uint32
 }{{Hidden, unix.UF_HIDDEN}, {Immutable, unix.UF_IMMUTABLE}, {Append, unix.UF_APPEND}, {NoDump, unix.UF_NODUMP}}
 
+const largeFile = 0 // has no need to be asked for
+
 // InfoOf is what the system told of a path when info was made.
 func InfoOf(info fs.FileInfo) Info {
 	st, ok := info.Sys().(*syscall.Stat_t)

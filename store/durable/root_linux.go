@@ -20,6 +20,9 @@ func syncFileSystem(f *os.File) (bool, error) {
 }
 
 const (
+	// largeFile asks for files of 2 GiB and more, where 32 bits are a file's length by default.
+	largeFile = unix.O_LARGEFILE
+
 	folderOnly = unix.O_PATH | unix.O_DIRECTORY // opens a folder that may not be listed, too
 	errNoAttr  = unix.ENODATA
 )

@@ -29,6 +29,8 @@ var attributes = [...]struct {
 	{Archive, windows.FILE_ATTRIBUTE_ARCHIVE},
 }
 
+const largeFile = 0 // has no need to be asked for
+
 // InfoOf is what the system told of a path when info was made.
 func InfoOf(info fs.FileInfo) Info {
 	i := Info{Allocated: -1}
