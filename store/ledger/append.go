@@ -16,6 +16,9 @@ import (
 // maxAhead is how far the ledger's time may be ahead of the store's clock.
 const maxAhead = 10 * time.Minute
 
+// A builder makes the content of an entry that follows a state.
+type builder = func(*State) (any, error)
+
 // Append adds an entry of the given kind after State(n) and returns it (R1 of the design). build
 // makes the content from the state, and validates against it, once per attempt; its error
 // ends the attempts and is returned as it is. co signs too (ENROLL).
@@ -27,6 +30,9 @@ const maxAhead = 10 * time.Minute
 func (l *Log) Append(ctx context.Context, author *seal.Identity, kind Kind, build func(*State) (any, error), co ...*seal.Identity) (*Entry, error) {
 	if l.failed != nil {
 		return nil, l.failed
+	}
+	if l.meddle != nil {
+		build = l.meddle(kind, build)
 	}
 	for {
 		if l.newer {

@@ -87,7 +87,7 @@ func (l *Log) fromCheckpoint(ctx context.Context, n uint64, first *Entry) (*Stat
 	} else if err != nil {
 		return nil, earlier, nil
 	}
-	s.head = e.Prev
+	s.head, s.broken = e.Prev, l.broken
 	if reason, err := s.step(e, l.begun[n].hash); err != nil {
 		return nil, 0, err
 	} else if reason != "" {

@@ -80,7 +80,7 @@ func (s *State) judge(e *Entry) (func(), error) {
 	if s.position == 0 {
 		return s.genesis(e)
 	}
-	if e.State != s.Digest() {
+	if e.State != s.Digest() && !(e.Kind == Checkpoint && s.breaks(trustPayload)) {
 		return nil, voidf("its author saw another state")
 	}
 	m, ok := s.members[e.Author]
@@ -89,7 +89,7 @@ func (s *State) judge(e *Entry) (func(), error) {
 		return nil, voidf("its author is not enrolled")
 	case m.Revoked != 0:
 		return nil, voidf("its author %q was revoked", m.Principal.Name)
-	case !e.signedBy(0, m.Principal):
+	case !e.signedBy(0, m.Principal) && !s.breaks(trustAuthor):
 		return nil, voidf("its signature does not verify")
 	case e.Sequence != m.Sequence+1:
 		return nil, voidf("its sequence number %d repeats or jumps", e.Sequence)
@@ -291,7 +291,7 @@ func (s *State) registration(refs []PackRef, segments []Hash, position uint64) (
 		if began := r.Key.Session().Began(); began < s.scalars.Horizon || began >= position {
 			return nil, voidf("pack %d is of a session that began at %d", i, began)
 		}
-		if s.Dead(r.Key.Name()) {
+		if s.Dead(r.Key.Name()) && !s.breaks(neverLapsed) {
 			return nil, voidf("pack %d is dead", i)
 		}
 		if old, ok := s.packs[r.Key]; ok && (old.Size != r.Size || old.Hash != r.Hash) {
@@ -353,7 +353,7 @@ func (s *State) checkpoint(e *Entry, p seal.Principal, sc *scalars) (func(), err
 	if err := errors.Join(need(p, seal.Push), content(e, &c)); err != nil {
 		return nil, err
 	}
-	if c.Covers != s.position || c.Payload != sha256.Sum256(s.Payload()) {
+	if c.Covers != s.position || c.Payload != sha256.Sum256(s.Payload()) && !s.breaks(trustPayload) {
 		return nil, voidf("its state is not the one here")
 	}
 	if c.Horizon < s.scalars.Horizon || c.Horizon > e.Position {
@@ -361,7 +361,7 @@ func (s *State) checkpoint(e *Entry, p seal.Principal, sc *scalars) (func(), err
 	}
 	for _, name := range c.Leave {
 		d, ok := s.dead[name]
-		if !ok || d.Position >= c.Horizon {
+		if !ok || d.Position >= c.Horizon && !s.breaks(leaveEarly) {
 			return nil, voidf("a name leaves that may not")
 		}
 	}

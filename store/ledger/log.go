@@ -36,6 +36,8 @@ type Log struct {
 	fresh  bool                // this copy has just begun: it cannot know its own entries
 	dirty  bool                // the mirror has an older state
 	failed error               // of the last Sync
+	broken breach
+	meddle func(Kind, builder) builder // for tests, with what Append is given
 	voids  []Void
 }
 
@@ -101,6 +103,7 @@ func (l *Log) sync(ctx context.Context) error {
 			return err
 		}
 	}
+	l.state.broken = l.broken
 	l.first = l.state.position + 1
 	if head < l.state.position {
 		return fmt.Errorf("%w: it ends at entry %d, this device has seen entry %d", ErrRollback, head, l.state.position)

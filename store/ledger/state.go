@@ -134,6 +134,8 @@ type State struct {
 	members    map[seal.ID]Member
 	holds      map[pack.ID]Hold
 	tags       map[tagKey]snapshotTag
+
+	broken breach
 }
 
 // newState is State(0) of a repository.
@@ -213,6 +215,12 @@ func (s *State) Segments() []Hash {
 
 // Dead reports whether an object's name was condemned.
 func (s *State) Dead(name string) bool { _, ok := s.dead[name]; return ok }
+
+// Lapsed reports whether a pack can be registered no more: it is dead, or its session began before
+// the horizon.
+func (s *State) Lapsed(k pack.Key) bool {
+	return (s.Dead(k.Name()) || k.Session().Began() < s.scalars.Horizon) && !s.breaks(neverLapsed)
+}
 
 // Horizon is the position before which no session may have begun that registers a pack now.
 func (s *State) Horizon() uint64 { return s.scalars.Horizon }
