@@ -57,6 +57,7 @@ type Push struct {
 	NewHead  bool // keep a line of its own beside what others have pushed
 	Workers  int  // 0: one more than there are processors
 	Uploads  int  // packs on their way at once; 0: 2
+	Register int  // so many packs the ledger is told of before the push ends; 0: 256
 	Progress *Progress
 	Rand     io.Reader
 	Now      func() time.Time
@@ -215,6 +216,9 @@ func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder
 		return nil, err
 	}
 	sink.register = func(packs []index.Pack) error { return p.register(ctx, sink, packs) }
+	if p.Register > 0 {
+		sink.every = p.Register
+	}
 	reader, err := NewReader(p.Store, p.Keys, p.Index)
 	if err != nil {
 		return nil, err
@@ -272,7 +276,7 @@ func (p *Push) resume(s *ledger.State, c *capture) error {
 		return err
 	}
 	for _, k := range packs {
-		if _, registered := s.Pack(k.Key); registered || s.Dead(k.Key.Name()) || k.Key.Session().Began() < s.Horizon() {
+		if _, registered := s.Pack(k.Key); registered || s.Lapsed(k.Key) {
 			continue
 		}
 		d, err := pack.ParseDirectory(k.Directory)
@@ -293,7 +297,10 @@ func (p *Push) register(ctx context.Context, sink *sink, packs []index.Pack) err
 	if err != nil {
 		return err
 	}
-	_, err = p.Log.Append(ctx, p.Me, ledger.Register, func(*ledger.State) (any, error) {
+	_, err = p.Log.Append(ctx, p.Me, ledger.Register, func(s *ledger.State) (any, error) {
+		if !alive(s, nil, refs) {
+			return nil, errAgain
+		}
 		return ledger.RegisterContent{Packs: refs, Segments: segments}, nil
 	})
 	return err
@@ -323,6 +330,9 @@ func (p *Push) manifest(b *builder, root pack.ID, parents []pack.ID, started tim
 func (p *Push) commit(ctx context.Context, b *builder, out *Pushed, root pack.ID, parents []pack.ID) error {
 	sink, c := b.capture.sink, b.capture
 	packs := sink.take()
+	for _, k := range sink.told {
+		c.used[k.Key] = true
+	}
 	refs, segments, err := sink.refs(ctx, packs)
 	if err != nil {
 		return err

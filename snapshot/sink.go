@@ -41,6 +41,7 @@ type sink struct {
 	progress *Progress
 
 	register func([]index.Pack) error // called with ackMu held
+	every    int                      // packs at once
 
 	uploads *errgroup.Group
 	ctx     context.Context
@@ -60,6 +61,7 @@ type sink struct {
 
 	ackMu sync.Mutex
 	acked []index.Pack // acknowledged, not yet registered
+	told  []index.Pack // of this push, registered before its end
 
 	stored atomic.Int64
 }
@@ -69,7 +71,7 @@ func newSink(ctx context.Context, s store.Store, keys *seal.Keys, x *index.Index
 	if err != nil {
 		return nil, err
 	}
-	k := &sink{store: s, keys: keys, index: x, owner: owner, session: session, rand: &lockedReader{r: rand}, progress: p, enc: enc}
+	k := &sink{store: s, keys: keys, index: x, owner: owner, session: session, rand: &lockedReader{r: rand}, progress: p, enc: enc, every: registerEvery}
 	k.uploads, k.ctx = errgroup.WithContext(ctx)
 	k.uploads.SetLimit(uploads)
 	k.free = make(chan []byte, uploads+3)
@@ -222,18 +224,18 @@ func (k *sink) close(b *pack.Builder) error {
 	return nil
 }
 
-// registerEvery is after how many packs a long push tells the ledger of them: 8 GiB.
+// registerEvery is after how many packs a long push tells the ledger of them, if it does not say: 8 GiB.
 const registerEvery = 256
 
 func (k *sink) acknowledge(p index.Pack) error {
 	k.ackMu.Lock()
 	defer k.ackMu.Unlock()
 	k.acked = append(k.acked, p)
-	if err := k.index.AddUnderway(k.owner, p); err != nil || len(k.acked) < registerEvery {
+	if err := k.index.AddUnderway(k.owner, p); err != nil || len(k.acked) < k.every {
 		return err
 	}
 	many := k.acked
-	k.acked = nil
+	k.acked, k.told = nil, append(k.told, many...)
 	return k.register(many)
 }
 

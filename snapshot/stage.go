@@ -199,9 +199,7 @@ func alive(s *ledger.State, used map[pack.Key]bool, own []ledger.PackRef) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(own, func(r ledger.PackRef) bool {
-		return s.Dead(r.Key.Name()) || r.Key.Session().Began() < s.Horizon()
-	})
+	return !slices.ContainsFunc(own, func(r ledger.PackRef) bool { return s.Lapsed(r.Key) })
 }
 
 // copyPacks hands the frames of a step that hold anything new to add.

@@ -255,6 +255,38 @@ func TestPruneUnderAPush(t *testing.T) {
 	}
 }
 
+// A long push tells the ledger of its packs before it ends. Nobody needs them yet, so a prune may
+// condemn them: the push notices that too.
+func TestPruneUnderALongPush(t *testing.T) {
+	m, d := versions(t, 1)
+	e := d.Join(m)
+	must(t, e.Sync())
+	must(t, d.Sync())
+	d.Write("new", noise(50, 6<<20))
+	f := storetest.NewFaults(m)
+	entries := 0
+	f.Before = func(op storetest.Op) error {
+		if op.Kind == storetest.Put && strings.HasPrefix(op.Name, ledger.Prefix) {
+			if entries++; entries == 3 { // two packs, and the snapshot
+				if out := run(t, prune(t, e)); out.Condemned == 0 {
+					t.Errorf("%+v", out)
+				}
+			}
+		}
+		return nil
+	}
+	p := d.Push()
+	p.Register = 1
+	d.Access.Log.Store = f
+	_, err := p.Run(ctx)
+	must(t, err)
+	d.Access.Log.Store = m
+	if entries < 4 {
+		t.Errorf("%d entries", entries)
+	}
+	sound(t, d, false)
+}
+
 // A prune that fails anywhere, before or after its call took effect, leaves all that is live, and
 // the next one frees the rest.
 func TestPruneFailsAtEveryCall(t *testing.T) {
