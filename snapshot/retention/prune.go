@@ -41,15 +41,7 @@ type Prune struct {
 	Grace      time.Duration // DefaultGrace; 0 deletes in the same run
 	Unfinished time.Duration // DefaultUnfinished
 	DryRun     bool          // plan only
-
-	mutants map[mutant]bool // for tests: rules that are broken
 }
-
-// A mutant is a rule that a test breaks, to see that this is noticed.
-type mutant string
-
-// condemnStale: what is condemned is not computed anew when the ledger went on.
-const condemnStale mutant = "condemned set not computed anew after a conflict"
 
 // A Report is what a prune did, or with DryRun would do.
 type Report struct {
@@ -113,10 +105,15 @@ func (p *Prune) Run(ctx context.Context) (*Report, error) {
 // it cannot do between others is left to the next prune.
 func (p *Prune) again(ctx context.Context, r *reach, f func() error) error {
 	for range attempts {
-		if err := r.update(ctx); err != nil {
+		err := r.update(ctx)
+		if gone := (errors.Is(err, snapshot.ErrMissing) || errors.Is(err, store.ErrNotFound)); gone && p.moved(ctx) {
+			err = errMoved // another prune has deleted what was about to be read
+		} else if err != nil {
 			return fmt.Errorf("nothing was condemned, as not all that the snapshots need is there (satchel check names it): %w", err)
+		} else {
+			err = f()
 		}
-		if err := f(); !errors.Is(err, errMoved) {
+		if !errors.Is(err, errMoved) {
 			return err
 		}
 		if err := snapshot.SyncIndex(ctx, p.Push.Log, p.Push.Index); err != nil {
@@ -124,6 +121,12 @@ func (p *Prune) again(ctx context.Context, r *reach, f func() error) error {
 		}
 	}
 	return nil
+}
+
+// moved asks whether the ledger has gone on (R6).
+func (p *Prune) moved(ctx context.Context) bool {
+	before := p.Push.Log.State().Position()
+	return p.Push.Log.Sync(ctx) == nil && p.Push.Log.State().Position() > before
 }
 
 func (p *Prune) reach() *reach {
@@ -217,7 +220,7 @@ func (p *Prune) condemn(ctx context.Context, r *reach, listed *listing, out *Rep
 // append adds a CONDEMN on the state that r stands for, and on no other (R3).
 func (p *Prune) append(ctx context.Context, r *reach, c ledger.CondemnContent) error {
 	e, err := p.Push.Log.Append(ctx, p.Push.Me, ledger.Condemn, func(s *ledger.State) (any, error) {
-		if s.Position() != r.position && !p.mutants[condemnStale] {
+		if s.Position() != r.position {
 			return nil, errMoved
 		}
 		return c, nil
@@ -298,7 +301,9 @@ func (p *Prune) repack(ctx context.Context, r *reach, out *Report) error {
 // all the same of which nothing is needed but what was copied.
 func (p *Prune) batch(ctx context.Context, r *reach, some []repackPack, out *Report) error {
 	copied, err := p.Push.Copy(ctx, func(add func(seal.Kind, *pack.Frame) error) error { return p.copyAll(ctx, some, add) })
-	if err != nil {
+	if errors.Is(err, store.ErrNotFound) && p.moved(ctx) {
+		return errMoved
+	} else if err != nil {
 		return fmt.Errorf("repack: %w", err)
 	}
 	for range attempts {
@@ -308,7 +313,8 @@ func (p *Prune) batch(ctx context.Context, r *reach, some []repackPack, out *Rep
 				c.Names = append(c.Names, rp.pack.Key.Name())
 			}
 		}
-		if len(c.Names) == 0 {
+		lapsed := func(ref ledger.PackRef) bool { return p.Push.Log.State().Lapsed(ref.Key) }
+		if len(c.Names) == 0 || slices.ContainsFunc(copied.Refs, lapsed) {
 			return errMoved
 		}
 		slices.Sort(c.Names)

@@ -287,6 +287,28 @@ func TestPruneUnderALongPush(t *testing.T) {
 	sound(t, d, false)
 }
 
+// A file may hold the very bytes of a directory. It is no directory all the same: what that needs
+// is needed.
+func TestPruneTellsAFileFromADirectory(t *testing.T) {
+	m, d := versions(t, 1)
+	d.Write("sub/big", noise(60, 3<<20))
+	d.MustPush()
+	v, _ := d.State().Snapshot(ids(d)[1])
+	es, err := d.Reader.Entries(ctx, v.Root)
+	must(t, err)
+	for _, e := range es {
+		if string(e.Name) == "sub" {
+			b, err := d.Reader.Chunk(ctx, e.Node)
+			must(t, err)
+			d.Write("before", string(b))
+		}
+	}
+	d.MustPush()
+	run(t, prune(t, d, ids(d)[:2]...))
+	d.Reopen(m)
+	sound(t, d, true)
+}
+
 // A prune that fails anywhere, before or after its call took effect, leaves all that is live, and
 // the next one frees the rest.
 func TestPruneFailsAtEveryCall(t *testing.T) {

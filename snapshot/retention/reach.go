@@ -25,8 +25,18 @@ type reach struct {
 	position uint64
 	packs    map[pack.Key]bool // live, when they were marked
 	marked   map[pack.Key]*bits
+	opened   map[role]*bits   // chunks of which all that they name is marked too
 	walked   map[pack.ID]bool // snapshots
 }
+
+// A role is what a chunk of a pack is read as: a directory, or a list that has so many levels. The
+// same bytes may be the content of a file, which names nothing.
+type role struct {
+	pack   pack.Key
+	levels int
+}
+
+const directory = -1
 
 // bits is a set of small numbers.
 type bits []uint64
@@ -52,7 +62,7 @@ func (r *reach) update(ctx context.Context) error {
 		}
 	}
 	if r.packs == nil {
-		r.marked, r.walked = map[pack.Key]*bits{}, map[pack.ID]bool{}
+		r.marked, r.opened, r.walked = map[pack.Key]*bits{}, nil, map[pack.ID]bool{}
 	}
 	r.packs = map[pack.Key]bool{}
 	for _, p := range s.Packs() {
@@ -63,6 +73,7 @@ func (r *reach) update(ctx context.Context) error {
 			continue
 		}
 		if err := r.snapshot(ctx, v); err != nil {
+			r.packs = nil // what it had opened is not all marked
 			return fmt.Errorf("snapshot %x: %w", v.ID[:4], err)
 		}
 		r.walked[v.ID] = true
@@ -78,26 +89,44 @@ func (r *reach) snapshot(ctx context.Context, v ledger.Snapshot) error {
 	return r.dir(ctx, v.Root, 0)
 }
 
-// mark notes that a chunk is needed; news: it was not marked before.
-func (r *reach) mark(id pack.ID) (news bool, err error) {
+// mark notes that a chunk is needed.
+func (r *reach) mark(id pack.ID) (index.Location, error) {
 	loc, ok, err := r.index.Lookup(id)
 	if err == nil && ok && r.damaged[loc.Pack] {
 		loc, err = r.whole(id, loc)
 	}
 	switch {
 	case err != nil:
-		return false, err
+		return loc, err
 	case !ok:
-		return false, fmt.Errorf("%w: %x", snapshot.ErrMissing, id[:])
+		return loc, fmt.Errorf("%w: %x", snapshot.ErrMissing, id[:])
 	}
 	b := r.marked[loc.Pack]
 	if b == nil {
 		b = new(bits)
 		r.marked[loc.Pack] = b
 	}
-	news = !b.has(loc.Chunk)
 	b.set(loc.Chunk)
-	return news, nil
+	return loc, nil
+}
+
+// open marks a chunk, and reports whether it is met in a role for the first time.
+func (r *reach) open(id pack.ID, levels int) (first bool, err error) {
+	loc, err := r.mark(id)
+	if err != nil {
+		return false, err
+	}
+	at := role{loc.Pack, levels}
+	b := r.opened[at]
+	if b == nil {
+		if b = new(bits); r.opened == nil {
+			r.opened = map[role]*bits{}
+		}
+		r.opened[at] = b
+	}
+	first = !b.has(loc.Chunk)
+	b.set(loc.Chunk)
+	return first, nil
 }
 
 // whole prefers a location that is not in a damaged pack.
@@ -114,7 +143,7 @@ func (r *reach) whole(id pack.ID, loc index.Location) (index.Location, error) {
 // maxLevels of directories, FORMAT.md §5.
 const maxLevels = 255
 
-// dir marks a directory and all that is in it. What was marked before was so with all below.
+// dir marks a directory and all that is in it. What was opened before is marked with all below.
 func (r *reach) dir(ctx context.Context, id pack.ID, level int) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
@@ -122,7 +151,7 @@ func (r *reach) dir(ctx context.Context, id pack.ID, level int) error {
 	if level > maxLevels {
 		return fmt.Errorf("%w: more than %d folders deep", snapshot.ErrTree, maxLevels)
 	}
-	if news, err := r.mark(id); err != nil || !news {
+	if first, err := r.open(id, directory); err != nil || !first {
 		return err
 	}
 	var parts error
@@ -164,11 +193,15 @@ func (r *reach) file(ctx context.Context, e *snapshot.Entry) error {
 
 func (r *reach) ids(ctx context.Context, ids []byte, depth int) error {
 	for ; len(ids) >= len(pack.ID{}); ids = ids[len(pack.ID{}):] {
-		news, err := r.mark(pack.ID(ids))
-		if err != nil {
-			return err
+		if depth == 0 {
+			if _, err := r.mark(pack.ID(ids)); err != nil {
+				return err
+			}
+			continue
 		}
-		if depth == 0 || !news {
+		if first, err := r.open(pack.ID(ids), depth); err != nil {
+			return err
+		} else if !first {
 			continue
 		}
 		list, err := r.reader.Chunk(ctx, pack.ID(ids))

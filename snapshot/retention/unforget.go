@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -138,6 +139,7 @@ func (u *unforget) rescue(ctx context.Context) error {
 			some = append(some, rp)
 		}
 	}
+	slices.SortFunc(some, func(a, b repackPack) int { return bytes.Compare(a.pack.Key[:], b.pack.Key[:]) })
 	p := Prune{Push: u.Push}
 	copied, err := u.Copy(ctx, func(add func(seal.Kind, *pack.Frame) error) error { return p.copyAll(ctx, some, add) })
 	if err != nil {
