@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,9 +230,10 @@ func TestPruneUnderAPush(t *testing.T) {
 		d.Write("new", noise(50, 6<<20))
 		first := ids(d)[0]
 		f := storetest.NewFaults(m)
-		calls, pruned := 0, false
+		pruned := false
+		var calls atomic.Int64 // entries are read several at a time
 		f.Before = func(storetest.Op) error {
-			if calls++; calls == k+1 {
+			if calls.Add(1) == int64(k+1) {
 				pruned = true
 				run(t, prune(t, e, first))
 			}
