@@ -106,7 +106,7 @@ func (p *Prune) Run(ctx context.Context) (*Report, error) {
 func (p *Prune) again(ctx context.Context, r *reach, f func() error) error {
 	for range attempts {
 		err := r.update(ctx)
-		if gone := (errors.Is(err, snapshot.ErrMissing) || errors.Is(err, store.ErrNotFound)); gone && p.moved(ctx) {
+		if gone := (errors.Is(err, snapshot.ErrMissing) || errors.Is(err, store.ErrNotFound)); gone && moved(ctx, p.Push.Log) {
 			err = errMoved // another prune has deleted what was about to be read
 		} else if err != nil {
 			return fmt.Errorf("nothing was condemned, as not all that the snapshots need is there (satchel check names it): %w", err)
@@ -124,9 +124,9 @@ func (p *Prune) again(ctx context.Context, r *reach, f func() error) error {
 }
 
 // moved asks whether the ledger has gone on (R6).
-func (p *Prune) moved(ctx context.Context) bool {
-	before := p.Push.Log.State().Position()
-	return p.Push.Log.Sync(ctx) == nil && p.Push.Log.State().Position() > before
+func moved(ctx context.Context, log *ledger.Log) bool {
+	before := log.State().Position()
+	return log.Sync(ctx) == nil && log.State().Position() > before
 }
 
 func (p *Prune) reach() *reach {
@@ -301,7 +301,7 @@ func (p *Prune) repack(ctx context.Context, r *reach, out *Report) error {
 // all the same of which nothing is needed but what was copied.
 func (p *Prune) batch(ctx context.Context, r *reach, some []repackPack, out *Report) error {
 	copied, err := p.Push.Copy(ctx, func(add func(seal.Kind, *pack.Frame) error) error { return p.copyAll(ctx, some, add) })
-	if errors.Is(err, store.ErrNotFound) && p.moved(ctx) {
+	if errors.Is(err, store.ErrNotFound) && moved(ctx, p.Push.Log) {
 		return errMoved
 	} else if err != nil {
 		return fmt.Errorf("repack: %w", err)

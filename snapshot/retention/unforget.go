@@ -31,6 +31,9 @@ func Unforget(ctx context.Context, p *snapshot.Push, reader *snapshot.Reader, fo
 		if errors.Is(err, snapshot.ErrMissing) {
 			err = u.rescue(ctx)
 		}
+		if errors.Is(err, store.ErrNotFound) && !errors.Is(err, ErrGone) && moved(ctx, u.Log) {
+			err = errMoved
+		}
 		if serr := snapshot.SyncIndex(ctx, p.Log, p.Index); serr != nil {
 			return errors.Join(err, serr)
 		}
@@ -142,7 +145,9 @@ func (u *unforget) rescue(ctx context.Context) error {
 	slices.SortFunc(some, func(a, b repackPack) int { return bytes.Compare(a.pack.Key[:], b.pack.Key[:]) })
 	p := Prune{Push: u.Push}
 	copied, err := u.Copy(ctx, func(add func(seal.Kind, *pack.Frame) error) error { return p.copyAll(ctx, some, add) })
-	if err != nil {
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	} else if err != nil {
 		return err
 	}
 	_, err = u.Log.Append(ctx, u.Me, ledger.Register, func(*ledger.State) (any, error) {
