@@ -105,12 +105,8 @@ func (p *Prune) Run(ctx context.Context) (*Report, error) {
 // it cannot do between others is left to the next prune.
 func (p *Prune) again(ctx context.Context, r *reach, f func() error) error {
 	for range attempts {
-		err := r.update(ctx)
-		if gone := (errors.Is(err, snapshot.ErrMissing) || errors.Is(err, store.ErrNotFound)); gone && moved(ctx, p.Push.Log) {
-			err = errMoved // another prune has deleted what was about to be read
-		} else if err != nil {
-			return fmt.Errorf("nothing was condemned, as not all that the snapshots need is there (satchel check names it): %w", err)
-		} else {
+		err := p.update(ctx, r)
+		if err == nil {
 			err = f()
 		}
 		if !errors.Is(err, errMoved) {
@@ -121,6 +117,19 @@ func (p *Prune) again(ctx context.Context, r *reach, f func() error) error {
 		}
 	}
 	return nil
+}
+
+// update computes what is needed. It reports errMoved where another prune has deleted what was about
+// to be read.
+func (p *Prune) update(ctx context.Context, r *reach) error {
+	err := r.update(ctx)
+	switch gone := errors.Is(err, snapshot.ErrMissing) || errors.Is(err, store.ErrNotFound); {
+	case err == nil:
+		return nil
+	case gone && moved(ctx, p.Push.Log):
+		return errMoved
+	}
+	return fmt.Errorf("nothing was condemned, as not all that the snapshots need is there (satchel check names it): %w", err)
 }
 
 // moved asks whether the ledger has gone on (R6).
@@ -330,7 +339,7 @@ func (p *Prune) batch(ctx context.Context, r *reach, some []repackPack, out *Rep
 		if err := snapshot.SyncIndex(ctx, p.Push.Log, p.Push.Index); err != nil {
 			return err
 		}
-		if err := r.update(ctx); err != nil {
+		if err := p.update(ctx, r); err != nil {
 			return err
 		}
 	}
