@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// raceQuickly keeps a program that is built to look for races from sleeping a second at its end.
+const raceQuickly = "atexit_sleep_ms=0"
+
 // satchel is the program, with passphrases that cost less.
 func satchel(set ...func(*app)) {
 	set = append(set, func(a *app) { a.scrypt = 10 }, clock)
@@ -173,6 +176,7 @@ func TestAzureScript(t *testing.T) {
 }
 
 func setup(e *testscript.Env) error {
+	e.Setenv("GORACE", raceQuickly)
 	e.Values[programs{}] = map[string]*sqlitetest.Process{}
 	fixture, err := os.ReadFile(filepath.Join("..", "..", "snapshot", "workspace", "testdata", "manifest-1.0.json"))
 	if err != nil {
