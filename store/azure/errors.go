@@ -160,10 +160,10 @@ func sentinel(a *azcore.ResponseError, op string) error {
 	case bloberror.BlobNotFound:
 		return store.ErrNotFound
 	case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.BlobImmutableDueToPolicy, bloberror.UnauthorizedBlobOverwrite:
-		switch op {
-		case "put":
+		switch {
+		case op == "put":
 			return store.ErrExists
-		case "delete":
+		case op == "delete" && bloberror.Code(a.ErrorCode) == bloberror.BlobImmutableDueToPolicy:
 			return store.ErrHeld
 		}
 	case bloberror.ContainerAlreadyExists:

@@ -93,7 +93,8 @@ func TestAnswersMap(t *testing.T) {
 		{"list", list, 404, "ContainerNotFound", store.ErrNoContainer},
 		{"list", list, 403, "AuthorizationFailure", store.ErrDenied},
 		{"delete", remove, 404, "BlobNotFound", store.ErrNotFound},
-		{"delete", remove, 409, "BlobImmutableDueToPolicy", nil},
+		{"delete", remove, 409, "BlobImmutableDueToPolicy", store.ErrHeld},
+		{"delete", remove, 412, "ConditionNotMet", nil},
 		{"create container", create, 409, "ContainerAlreadyExists", store.ErrExists},
 		{"create container", create, 409, "ContainerBeingDeleted", nil},
 	} {
@@ -101,7 +102,7 @@ func TestAnswersMap(t *testing.T) {
 			return reply(r, tt.status, tt.code, "<?xml version=\"1.0\"?><Error><Code>"+tt.code+"</Code><Message>In its words.\nRequestId:42</Message></Error>"), nil
 		})
 		err := tt.op(t.Context(), s)
-		for _, sentinel := range []error{store.ErrExists, store.ErrDenied, store.ErrNoContainer, store.ErrNotFound} {
+		for _, sentinel := range []error{store.ErrExists, store.ErrDenied, store.ErrNoContainer, store.ErrNotFound, store.ErrHeld} {
 			want := tt.want == sentinel || tt.want == store.ErrNoContainer && sentinel == store.ErrNotFound
 			if errors.Is(err, sentinel) != want {
 				t.Errorf("%s: %d %s: %v; is %v: %v", tt.name, tt.status, tt.code, err, sentinel, !want)
