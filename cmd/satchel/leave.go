@@ -105,6 +105,9 @@ type notSafe struct {
 
 func (e *notSafe) Error() string { return "not safe to leave: " + strings.Join(e.reasons, "; ") }
 
+// toAzure is the way out of a store that no other computer reaches.
+const toAzure = "To save it elsewhere: satchel init --store https://ACCOUNT.blob.core.windows.net/CONTAINER, or a folder on another disk"
+
 // left is the verdict.
 func (s *session) left(v ledger.Snapshot, r *report) error {
 	a := s.a
@@ -125,6 +128,10 @@ func (s *session) left(v ledger.Snapshot, r *report) error {
 	if n := len(r.mine.Problems); n > 0 {
 		p := r.mine.Problems[0]
 		e.reasons = append(e.reasons, fmt.Sprintf("%s could not be read whole, %s first: %s", count(n, "file"), quoted(s.localName(string(p.Path))), p.Text))
+	}
+	if s.at.builtin {
+		e.reasons = append(e.reasons, fmt.Sprintf("the store %s is on this computer alone", s.at))
+		e.hint = toAzure
 	}
 	if a.JSON {
 		f := s.snapshotFields(v)

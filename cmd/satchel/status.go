@@ -168,6 +168,8 @@ func (s *session) verdict(r *report) (state, line string) {
 		return "ahead", "Not safe to leave yet: satchel push"
 	case len(documents(r.open)) > 0:
 		return "open", "In sync, as far as it is saved. Not safe to leave yet: close what is open, then satchel push"
+	case s.at.builtin:
+		return "local", "In sync, with a store on this computer alone: no other can pull from it. " + toAzure
 	}
 	return "synced", "In sync. Safe to leave."
 }
