@@ -298,7 +298,7 @@ func (p *Push) register(ctx context.Context, sink *sink, packs []index.Pack) err
 		return err
 	}
 	_, err = p.Log.Append(ctx, p.Me, ledger.Register, func(s *ledger.State) (any, error) {
-		if !alive(s, nil, refs) {
+		if !s.Takes(refs, segments) {
 			return nil, errAgain
 		}
 		return ledger.RegisterContent{Packs: refs, Segments: segments}, nil
@@ -343,7 +343,7 @@ func (p *Push) commit(ctx context.Context, b *builder, out *Pushed, root pack.ID
 	}
 	e, err := p.Log.Append(ctx, p.Me, ledger.Commit, func(s *ledger.State) (any, error) {
 		gone := func(id pack.ID) bool { _, live := s.Snapshot(id); return !live }
-		if slices.ContainsFunc(parents, gone) || !alive(s, c.used, refs) {
+		if slices.ContainsFunc(parents, gone) || !alive(s, c.used) || !s.Takes(refs, segments) {
 			return nil, errAgain
 		}
 		if now, err := p.parent(s); err != nil || now.ID != first(parents) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"satchel/index"
 	"satchel/store"
@@ -137,7 +136,7 @@ func (p *Push) send(ctx context.Context, y *Safety, step *Step) error {
 	}
 	_, err = p.Log.Append(ctx, p.Me, ledger.Commit, func(s *ledger.State) (any, error) {
 		w, known := s.Workspace(p.Lineage.Workspace)
-		if !known || !alive(s, used, c.Refs) {
+		if !known || !alive(s, used) || !s.Takes(c.Refs, c.Segments) {
 			return nil, errAgain
 		}
 		content := ledger.CommitContent{Snapshot: step.Before.ID, Workspace: w.ID, Name: w.Name, Remote: w.Remote, Root: step.Before.Root, Files: step.Files,
@@ -191,15 +190,14 @@ func (p *Push) Copy(ctx context.Context, f func(add func(seal.Kind, *pack.Frame)
 	return c, p.Index.ClearUnderway(q.owner())
 }
 
-// alive reports whether packs that a snapshot relies on are registered still, and its own
-// not dead (R2).
-func alive(s *ledger.State, used map[pack.Key]bool, own []ledger.PackRef) bool {
+// alive reports whether all packs that a snapshot relies on are registered still (R2).
+func alive(s *ledger.State, used map[pack.Key]bool) bool {
 	for k := range used {
 		if _, live := s.Pack(k); !live {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(own, func(r ledger.PackRef) bool { return s.Lapsed(r.Key) })
+	return true
 }
 
 // copyPacks hands the frames of a step that hold anything new to add.

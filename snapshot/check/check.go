@@ -187,7 +187,7 @@ func (c *checker) plan(context.Context) error {
 	newest := len(c.audit.Checkpoints) - 1
 	for i, p := range c.audit.Checkpoints {
 		name := ledger.StateName(p.Object)
-		if c.state.Dead(name) || !c.there(name, "the state that the ledger has a checkpoint of is missing; a new device reads more of the ledger instead") {
+		if !c.there(name, "the state that the ledger has a checkpoint of is missing; a new device reads more of the ledger instead") {
 			continue
 		}
 		if open := c.Decrypt || i == newest; open || c.chosen(name) {

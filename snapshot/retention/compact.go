@@ -43,7 +43,7 @@ func (p *Prune) compact(ctx context.Context, listed *listing) error {
 				c.Names = append(c.Names, ledger.SegmentName(h))
 			}
 		}
-		if len(c.Names) == 0 {
+		if len(c.Names) == 0 || !s.Takes(nil, fresh) {
 			return nil, errMoved
 		}
 		return c, nil

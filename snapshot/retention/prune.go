@@ -322,8 +322,7 @@ func (p *Prune) batch(ctx context.Context, r *reach, some []repackPack, out *Rep
 				c.Names = append(c.Names, rp.pack.Key.Name())
 			}
 		}
-		lapsed := func(ref ledger.PackRef) bool { return p.Push.Log.State().Lapsed(ref.Key) }
-		if len(c.Names) == 0 || slices.ContainsFunc(copied.Refs, lapsed) {
+		if len(c.Names) == 0 || !p.Push.Log.State().Takes(copied.Refs, copied.Segments) {
 			return errMoved
 		}
 		slices.Sort(c.Names)

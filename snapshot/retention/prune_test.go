@@ -472,3 +472,37 @@ func TestSegmentsAreCompacted(t *testing.T) {
 	must(t, e.Sync())
 	sound(t, e, true)
 }
+
+// Another prune takes the new segments for what an interrupted prune has left.
+func TestSegmentsAreCondemnedUnderACompaction(t *testing.T) {
+	t.Cleanup(retention.SetSegments(1, 0))
+	m, d := versions(t, 1)
+	e := d.Join(m)
+	for i := range ledger.CheckpointEvery + 10 {
+		d.Write("small", fmt.Sprint("more ", i))
+		d.MustPush()
+		must(t, d.Access.Log.Checkpoint(ctx, d.Access.Me))
+	}
+	all := ids(d)
+	run(t, prune(t, d, all[:len(all)-1]...))
+	p := prune(t, d)
+	f := storetest.NewFaults(m)
+	segment, pruned := false, false
+	f.Before = func(op storetest.Op) error {
+		segment = segment || op.Kind == storetest.Put && strings.HasPrefix(op.Name, "i/")
+		if segment && !pruned && op.Kind == storetest.Put && strings.HasPrefix(op.Name, ledger.Prefix) {
+			pruned = true
+			t.Cleanup(retention.SetSegments(100, 0))
+			run(t, prune(t, e))
+		}
+		return nil
+	}
+	p.Push.Store, d.Access.Log.Store = f, f
+	run(t, p)
+	d.Access.Log.Store = m
+	if !pruned {
+		t.Error("there was no compaction")
+	}
+	run(t, prune(t, d))
+	sound(t, d, true)
+}

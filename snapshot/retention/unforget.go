@@ -150,7 +150,10 @@ func (u *unforget) rescue(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	_, err = u.Log.Append(ctx, u.Me, ledger.Register, func(*ledger.State) (any, error) {
+	_, err = u.Log.Append(ctx, u.Me, ledger.Register, func(s *ledger.State) (any, error) {
+		if !s.Takes(copied.Refs, copied.Segments) {
+			return nil, errMoved
+		}
 		return ledger.RegisterContent{Packs: copied.Refs, Segments: copied.Segments}, nil
 	})
 	if err != nil {

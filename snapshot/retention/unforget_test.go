@@ -2,6 +2,7 @@ package retention_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,5 +126,46 @@ func TestUnforgetFailsAtEveryCall(t *testing.T) {
 				t.Fatalf("call %d, %v: %d snapshots", k, mode, n)
 			}
 		}
+	}
+}
+
+// A prune at every call of an unforget: what was forgotten comes back whole, or is gone.
+func TestUnforgetUnderAPrune(t *testing.T) {
+	returned := 0
+	for k := 0; ; k++ {
+		m, d, id := forgotten(t)
+		e := d.Join(m)
+		p := prune(t, d)
+		p.Grace, p.Unfinished = time.Hour, time.Hour
+		run(t, p)
+		what, push := former(t, d, id), d.Push()
+		f := storetest.NewFaults(m)
+		pruned := false
+		var calls atomic.Int64
+		f.Before = func(storetest.Op) error {
+			if calls.Add(1) == int64(k+1) {
+				pruned = true
+				other := prune(t, e)
+				other.Grace = time.Hour
+				run(t, other)
+			}
+			return nil
+		}
+		push.Store, d.Access.Log.Store = f, f
+		err := retention.Unforget(ctx, push, d.Reader, what)
+		d.Access.Log.Store = m
+		if err == nil {
+			returned++
+		} else if !errors.Is(err, retention.ErrGone) {
+			t.Fatalf("call %d: %v", k, err)
+		}
+		sound(t, d, false)
+		sound(t, e, false)
+		if !pruned {
+			break
+		}
+	}
+	if returned < 2 {
+		t.Errorf("it came back %d times", returned)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,7 +18,7 @@ type Audited struct {
 	Kept        int            // entries that were compared with this device's copy
 	Findings    []Finding      // damage
 	Voids       []Void         // entries that every reader skips
-	Checkpoints []Checkpointed // valid ones, by position
+	Checkpoints []Checkpointed // valid ones whose state was never condemned, by position
 	State       *State         // the fold of all entries; nil where one is lost for good
 }
 
@@ -221,8 +222,11 @@ func (a *audit) fold(e *Entry, hash Hash) error {
 		return nil
 	}
 	var c CheckpointContent
-	if e.Kind == Checkpoint && canon.Unmarshal(e.Content, &c) == nil {
+	switch {
+	case e.Kind == Checkpoint && canon.Unmarshal(e.Content, &c) == nil:
 		a.out.Checkpoints = append(a.out.Checkpoints, Checkpointed{a.state.position, c.Object, c.Payload})
+	case e.Kind == Condemn: // a name that is dead may leave the state later
+		a.out.Checkpoints = slices.DeleteFunc(a.out.Checkpoints, func(c Checkpointed) bool { return a.state.Dead(StateName(c.Object)) })
 	}
 	return nil
 }

@@ -266,3 +266,24 @@ func TestAuditListsVoidsAndCheckpoints(t *testing.T) {
 		t.Error("another state")
 	}
 }
+
+// A state that was condemned is not looked for, even when its name has left the state again.
+func TestAuditForgetsCondemnedCheckpoints(t *testing.T) {
+	_, l := notes(t, 70)
+	office := people().office
+	check(t, l.Checkpoint(ctx, office))
+	states, err := l.StateObjects(ctx, 1)
+	check(t, err)
+	_, err = l.Append(ctx, office, Condemn, func(*State) (any, error) { return CondemnContent{Names: states}, nil })
+	check(t, err)
+	note(t, l, office)
+	check(t, l.MoveHorizon(ctx, office, l.State().Position(), states))
+	if n := len(l.State().DeadNames()); n > 0 {
+		t.Fatalf("%d names stay", n)
+	}
+	a, err := l.Audit(ctx)
+	check(t, err)
+	if len(a.Checkpoints) != 1 || a.Checkpoints[0].Position != l.State().Position() {
+		t.Errorf("%+v", a.Checkpoints)
+	}
+}

@@ -222,6 +222,12 @@ func (s *State) Lapsed(k pack.Key) bool {
 	return (s.Dead(k.Name()) || k.Session().Began() < s.scalars.Horizon) && !s.breaks(neverLapsed)
 }
 
+// Takes reports whether packs and segments may be registered still.
+func (s *State) Takes(packs []PackRef, segments []Hash) bool {
+	return !slices.ContainsFunc(packs, func(r PackRef) bool { return s.Lapsed(r.Key) }) &&
+		!slices.ContainsFunc(segments, func(h Hash) bool { return s.Dead(SegmentName(h)) })
+}
+
 // Horizon is the position before which no session may have begun that registers a pack now.
 func (s *State) Horizon() uint64 { return s.scalars.Horizon }
 
