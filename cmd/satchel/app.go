@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"satchel/snapshot/workspace"
+	"satchel/snapshot/workspace/volume"
 	"satchel/store"
 	"satchel/store/access"
 )
@@ -37,12 +38,14 @@ type app struct {
 	rand    io.Reader
 	sleep   func(context.Context, time.Duration) error
 
+	encryption func(context.Context, string) volume.Answer // of the disk under a folder
+
 	wrap   func(store.Store) store.Store // what stands between the driver and us: tests alone
 	scrypt int                           // log N for new passphrases; 0 is seal's own
 }
 
 func newApp(ctx context.Context, g *globals, in *os.File, out, errw io.Writer) *app {
-	return &app{globals: g, ctx: ctx, in: in, out: visible{out}, err: visible{errw}, bytes: out, screen: errw, getenv: os.Getenv, now: time.Now, rand: rand.Reader, sleep: sleep}
+	return &app{globals: g, ctx: ctx, in: in, out: visible{out}, err: visible{errw}, bytes: out, screen: errw, getenv: os.Getenv, now: time.Now, rand: rand.Reader, sleep: sleep, encryption: volume.Look}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -21,6 +21,7 @@ import (
 )
 
 type arriveCmd struct {
+	acceptFlag
 	Dir string `arg:"" optional:"" name:"dir" help:"The workspace folder; made if it is not there."`
 }
 
@@ -38,7 +39,7 @@ func (c arriveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	pulled := (pullCmd{Dir: c.Dir}).Run(a)
+	pulled := (pullCmd{Dir: c.Dir, acceptFlag: c.acceptFlag}).Run(a)
 	if left := (*conflictsLeft)(nil); pulled != nil && !errors.As(pulled, &left) {
 		return pulled
 	}
@@ -52,7 +53,7 @@ func (c arriveCmd) Run(a *app) error {
 
 // base is the snapshot that the files come from before anything is pulled.
 func (c arriveCmd) base(a *app) (ledger.Snapshot, error) {
-	s, err := a.open(c.Dir, false)
+	s, err := a.openGated(&gate{accept: c.Accept}, c.Dir, false)
 	if err != nil {
 		return ledger.Snapshot{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ const (
 	exitWouldLose   = 5
 	exitDamaged     = 6
 	exitDenied      = 7
+	exitGate        = 8
 	exitNone        = 10
 	exitWrongKey    = 12
 	exitInterrupted = 130
@@ -138,6 +140,7 @@ func explain(a *app, err error) (code int, hint string) {
 		return false
 	}
 	var usage usageError
+	var shut *gateError
 	var many *ambiguous
 	var cloud *azure.Error
 	var newer *seal.GenerationError
@@ -155,6 +158,8 @@ func explain(a *app, err error) (code int, hint string) {
 			hint = "What the store has acknowledged is not sent again."
 		}
 		return exitInterrupted, hint
+	case errors.As(err, &shut):
+		return exitGate, shut.hint(runtime.GOOS)
 	case errors.As(err, &usage):
 		return exitUsage, strings.TrimSpace("satchel "+a.command) + " --help"
 	case errors.As(err, &many):

@@ -68,7 +68,7 @@ func (s *session) foundOrJoin() error {
 	if err != nil {
 		return err
 	}
-	c := access.Config{Location: s.at.String(), Place: place, Device: s.a.device(), Secret: s.a.joinSecret, Rand: s.a.rand}
+	c := access.Config{Location: s.at.String(), Place: place, Device: s.a.device(), User: s.a.user(), Secret: s.a.joinSecret, Rand: s.a.rand}
 	if err := s.found(c); !errors.Is(err, access.ErrExists) {
 		return err
 	}

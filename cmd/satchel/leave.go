@@ -14,7 +14,8 @@ import (
 )
 
 type leaveCmd struct {
-	Yes bool   `short:"y" help:"Push although many files are gone."`
+	Yes bool `short:"y" help:"Push although many files are gone."`
+	acceptFlag
 	Dir string `arg:"" optional:"" name:"dir" help:"The workspace folder."`
 }
 
@@ -29,7 +30,7 @@ Example:
 
 func (c leaveCmd) Run(a *app) error {
 	began := a.now()
-	s, err := a.open(c.Dir, true)
+	s, err := a.openGated(&gate{accept: c.Accept}, c.Dir, true)
 	if err != nil {
 		return err
 	}

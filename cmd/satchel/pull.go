@@ -18,11 +18,12 @@ import (
 )
 
 type pullCmd struct {
-	Theirs bool   `xor:"side" help:"Where both sides changed a file, take theirs."`
-	Mine   bool   `xor:"side" help:"Where both sides changed a file, keep mine alone."`
-	Force  bool   `short:"f" xor:"side" help:"Make the folder what the snapshot is, whatever was changed here."`
-	DryRun bool   `short:"n" help:"Only say what would be done."`
-	Dir    string `arg:"" optional:"" name:"dir" help:"The workspace folder; made if it is not there."`
+	Theirs bool `xor:"side" help:"Where both sides changed a file, take theirs."`
+	Mine   bool `xor:"side" help:"Where both sides changed a file, keep mine alone."`
+	Force  bool `short:"f" xor:"side" help:"Make the folder what the snapshot is, whatever was changed here."`
+	DryRun bool `short:"n" help:"Only say what would be done."`
+	acceptFlag
+	Dir string `arg:"" optional:"" name:"dir" help:"The workspace folder; made if it is not there."`
 }
 
 func (pullCmd) Help() string {
@@ -41,7 +42,7 @@ Example:
 
 func (c pullCmd) Run(a *app) error {
 	began := a.now()
-	s, err := a.open(c.Dir, false)
+	s, err := a.openGated(&gate{accept: c.Accept}, c.Dir, false)
 	if err != nil {
 		return err
 	}
@@ -71,15 +72,23 @@ func (c pullCmd) pull(s *session) (to ledger.Snapshot, out *restore.Changed, p *
 			return to, nil, nil, nil
 		}
 	}
-	if err := os.MkdirAll(s.root, 0o755); err != nil {
-		return to, nil, nil, err
-	}
 	base, _ := s.state().Snapshot(s.lineage.Base)
 	rules, local, err := s.rulesToPull(s.a.ctx, to, base, c.Force)
 	if err != nil {
 		return to, nil, nil, err
 	}
 	s.warn(rules)
+	if err := s.gate.check(s.a, rules.Manifest(), s.root); err != nil {
+		return to, nil, nil, err
+	}
+	if !c.DryRun {
+		if err := s.overridden(); err != nil {
+			return to, nil, nil, err
+		}
+	}
+	if err := os.MkdirAll(s.root, 0o755); err != nil {
+		return to, nil, nil, err
+	}
 	p = &snapshot.Progress{}
 	out, err = s.change(rules, local, p, c.DryRun, func(ctx context.Context, ch *restore.Change) (*restore.Changed, error) {
 		out, err := ch.Pull(ctx, to, restore.PullOptions{Prefer: c.side(), Force: c.Force})

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"satchel/snapshot"
@@ -25,6 +24,8 @@ type pushCmd struct {
 
 	NewHead bool `help:"Push although another computer has pushed: both lines are kept, and a later pull joins them."`
 
+	acceptFlag
+
 	Dir string `arg:"" optional:"" name:"dir" help:"The workspace folder."`
 }
 
@@ -41,7 +42,7 @@ Example:
 
 func (c pushCmd) Run(a *app) error {
 	began := a.now()
-	s, err := a.open(c.Dir, true)
+	s, err := a.openGated(&gate{accept: c.Accept}, c.Dir, true)
 	if err != nil {
 		return err
 	}
@@ -57,6 +58,9 @@ func (c pushCmd) run(s *session, began time.Time) error {
 	}
 	s.warn(s.rules)
 	if err := s.begin(); err != nil {
+		return err
+	}
+	if err := s.overridden(); err != nil {
 		return err
 	}
 	var p snapshot.Progress
@@ -136,15 +140,8 @@ func (s *session) warn(rules *workspace.Rules) {
 	if m == nil {
 		return
 	}
-	var fields []string
-	if m.RequireDeviceEncryption {
-		fields = append(fields, "require_device_encryption")
-	}
 	if m.RequireAzureADAuth {
-		fields = append(fields, "require_azure_ad_auth")
-	}
-	if len(fields) > 0 {
-		s.a.note("Not enforced yet: %s of %s.", strings.Join(fields, " and "), workspace.ManifestName)
+		s.a.note("Not enforced yet: require_azure_ad_auth of %s.", workspace.ManifestName)
 	}
 }
 

@@ -16,10 +16,11 @@ import (
 )
 
 type restoreCmd struct {
-	At    string   `placeholder:"TIME" help:"The newest snapshot at or before this time, such as yesterday or 2026-11-20 17:30."`
-	To    string   `placeholder:"DIR" help:"Write into DIR instead of in place."`
-	Force bool     `short:"f" help:"Overwrite what cannot be kept first, and put a database in place that SQLite finds damaged."`
-	Args  []string `arg:"" optional:"" name:"snapshot|path" help:"latest, @1 for the one before it, or at least 8 digits of a snapshot's id; then paths; -- before paths that look like one."`
+	At    string `placeholder:"TIME" help:"The newest snapshot at or before this time, such as yesterday or 2026-11-20 17:30."`
+	To    string `placeholder:"DIR" help:"Write into DIR instead of in place."`
+	Force bool   `short:"f" help:"Overwrite what cannot be kept first, and put a database in place that SQLite finds damaged."`
+	acceptFlag
+	Args []string `arg:"" optional:"" name:"snapshot|path" help:"latest, @1 for the one before it, or at least 8 digits of a snapshot's id; then paths; -- before paths that look like one."`
 }
 
 func (restoreCmd) Help() string {
@@ -37,7 +38,15 @@ Example:
 
 func (c restoreCmd) Run(a *app) error {
 	began := a.now()
-	s, err := a.open("", false)
+	g := &gate{accept: c.Accept}
+	if c.To != "" {
+		to, err := a.abs(c.To)
+		if err != nil {
+			return err
+		}
+		g.also = to
+	}
+	s, err := a.openGated(g, "", false)
 	if err != nil {
 		return err
 	}
@@ -61,6 +70,9 @@ func (c restoreCmd) restore(s *session, sel selection, p *snapshot.Progress) (pl
 	rules, _, err := s.rulesOf(sel.snapshot)
 	if err != nil {
 		return nil, inSnapshot(sel.snapshot.ID, err)
+	}
+	if err := s.admit(rules); err != nil {
+		return nil, err
 	}
 	matched := map[string]bool{}
 	var filter func(string, bool) restore.Taken

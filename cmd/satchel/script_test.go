@@ -25,6 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"satchel/snapshot/sqlite/sqlitetest"
+	"satchel/snapshot/workspace/volume"
 	"satchel/store"
 	"satchel/store/storetest/azurite"
 )
@@ -36,6 +37,10 @@ func TestMain(m *testing.M) {
 		"satchel-dying":     func() { satchel(dies) },
 		"satchel-lied-to":   func() { satchel(lies) },
 		"satchel-unplugged": func() { satchel(unplugged) },
+
+		"satchel-on-clear-disk":    func() { satchel(on(volume.Off)) },
+		"satchel-on-changing-disk": func() { satchel(on(volume.Converting)) },
+		"satchel-on-unknown-disk":  func() { satchel(on(volume.Unknown)) },
 	})
 }
 
@@ -44,8 +49,17 @@ const raceQuickly = "atexit_sleep_ms=0"
 
 // satchel is the program, with passphrases that cost less.
 func satchel(set ...func(*app)) {
-	set = append(set, func(a *app) { a.scrypt = 10 }, clock)
+	set = append(append([]func(*app){on(volume.Encrypted)}, set...), func(a *app) { a.scrypt = 10 }, clock)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, set...))
+}
+
+// on makes every disk of this computer one that is encrypted, or not.
+func on(s volume.State) func(*app) {
+	return func(a *app) {
+		a.encryption = func(context.Context, string) volume.Answer {
+			return volume.Answer{State: s, Volume: "disk0", Why: "as the test has it"}
+		}
+	}
 }
 
 // clock stops this computer's clock and the store's at $NOW, if it is set.

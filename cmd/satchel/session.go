@@ -129,6 +129,7 @@ type session struct {
 	images string // folder for private images of databases: whoever has the index open uses it
 	reader *snapshot.Reader
 
+	gate    *gate  // before what is read or written in the workspace; nil for commands that do neither
 	root    string // the workspace folder; "" for commands without one
 	rules   *workspace.Rules
 	git     workspace.Git
@@ -154,7 +155,12 @@ func (s *session) close() {
 // open opens the repository that the folder dir belongs to and brings ledger and index up
 // to date. With found, an embedded default that does not exist yet is made.
 func (a *app) open(dir string, found bool) (*session, error) {
-	s := &session{a: a}
+	return a.openGated(nil, dir, found)
+}
+
+// openGated is open for a command that reads or writes the workspace.
+func (a *app) openGated(g *gate, dir string, found bool) (*session, error) {
+	s := &session{a: a, gate: g}
 	err := s.open(dir, found)
 	if err != nil {
 		s.close()
@@ -180,6 +186,9 @@ func (s *session) openUnsynced(dir string, found bool) (err error) {
 		return err
 	}
 	if s.rules, err = workspace.Load(a.ctx, s.root, nil); err != nil {
+		return err
+	}
+	if err := s.gate.check(a, s.rules.Manifest(), s.root); err != nil {
 		return err
 	}
 	if s.at, err = a.locate(s.rules.Manifest()); err != nil {
@@ -279,7 +288,7 @@ func (s *session) openRepository(found bool) error {
 	if err != nil {
 		return err
 	}
-	c := access.Config{Location: s.at.String(), Place: place, Device: a.device(), Secret: a.joinSecret, Rand: a.rand}
+	c := access.Config{Location: s.at.String(), Place: place, Device: a.device(), User: a.user(), Secret: a.joinSecret, Rand: a.rand}
 	raw, err := a.openStore(s.at, false)
 	if err != nil && s.offline {
 		raw, err = unreachable{err}, nil

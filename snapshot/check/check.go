@@ -200,6 +200,11 @@ func (c *checker) plan(context.Context) error {
 			c.add(name, func(ctx context.Context, w *worker) error { return c.segment(ctx, h) })
 		}
 	}
+	for _, name := range c.audit.Details {
+		if c.there(name, "the journal's detail is missing: which paths, and why") && (c.Decrypt || c.chosen(name)) {
+			c.add(name, func(ctx context.Context, w *worker) error { return c.detail(ctx, name) })
+		}
+	}
 	packs := c.state.Packs()
 	c.report.Packs = len(packs)
 	for _, p := range packs {

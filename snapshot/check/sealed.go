@@ -26,6 +26,22 @@ func (c *checker) checkpoint(ctx context.Context, p ledger.Checkpointed, open bo
 	return nil
 }
 
+// detail looks at what the journal tells beside the ledger.
+func (c *checker) detail(ctx context.Context, name string) error {
+	data, ok, err := c.read(ctx, name, true)
+	if err != nil || !ok || !c.Decrypt {
+		return err
+	}
+	payload, err := c.Log.Keys.OpenObject(seal.Journal, 0, data)
+	if err == nil {
+		_, err = ledger.ParseDetail(payload)
+	}
+	if err != nil {
+		c.problem(name, Damage, "the journal's detail does not open: %v", err)
+	}
+	return nil
+}
+
 // segment compares the directories in an index segment with the ledger's state.
 func (c *checker) segment(ctx context.Context, h ledger.Hash) error {
 	name := ledger.SegmentName(h)

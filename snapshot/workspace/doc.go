@@ -26,6 +26,8 @@
 //	exclude_patterns     lines of a .gitignore in the root; they override every rule
 //	secrets              the same notation: files whose content is kept apart
 //	include_git_ignored  also what git ignores, under its own names
+//	require_device_encryption
+//	                     the folder lies on an encrypted disk, or nothing is read or written
 //	retention            which snapshots a prune keeps: last, hourly, daily, weekly, monthly,
 //	                     yearly (numbers), within (such as "90d"), tags; the rules add up
 //

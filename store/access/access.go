@@ -41,6 +41,7 @@ type Config struct {
 	Location string // by which the store is known to the user; never a secret
 	Place    Place
 	Device   string                                    // this computer's name
+	User     string                                    // who sits here, for the journal; "" if that is not known
 	Secret   func(ctx context.Context) (string, error) // asks for passphrase or recovery code, to join
 	Rand     io.Reader
 }
@@ -143,7 +144,7 @@ func Open(ctx context.Context, c Config) (*Access, error) {
 func (c Config) open(pin Pin, ring *seal.Keyring, me *seal.Identity) (*Access, error) {
 	a := &Access{Pin: pin, Keyring: ring, Keys: ring.Keys(pin.Repository), Me: me}
 	lc := ledger.Config{Store: c.Store, Keys: a.Keys, Keyring: ring, Repository: pin.Repository, Genesis: pin.Genesis,
-		Path: c.Place.LedgerPath(pin.Repository), Rand: c.Rand}
+		Path: c.Place.LedgerPath(pin.Repository), User: c.User, Rand: c.Rand}
 	if me != nil {
 		lc.Me = me.Principal.ID
 	}

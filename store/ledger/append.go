@@ -86,7 +86,7 @@ func (l *Log) draft(author *seal.Identity, kind Kind, content []byte, co []*seal
 		return nil, nil, fmt.Errorf("%w: %q is not enrolled", ErrRefused, author.Principal.Name)
 	}
 	b := Body{Repository: s.repo, Position: s.position + 1, Prev: s.head, State: s.Digest(), Sequence: m.Sequence + 1,
-		Time: max(now.UnixNano(), s.scalars.Time+1), Kind: kind, Content: content, Checkpoint: s.scalars.Checkpoint}
+		Time: max(now.UnixNano(), s.scalars.Time+1), Kind: kind, Content: content, Checkpoint: s.scalars.Checkpoint, User: l.User}
 	if _, err := io.ReadFull(l.Rand, b.Nonce[:]); err != nil {
 		return nil, nil, err
 	}

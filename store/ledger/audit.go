@@ -19,6 +19,7 @@ type Audited struct {
 	Findings    []Finding      // damage
 	Voids       []Void         // entries that every reader skips
 	Checkpoints []Checkpointed // valid ones whose state was never condemned, by position
+	Details     []string       // objects of valid AUDIT entries that were never condemned
 	State       *State         // the fold of all entries; nil where one is lost for good
 }
 
@@ -222,11 +223,15 @@ func (a *audit) fold(e *Entry, hash Hash) error {
 		return nil
 	}
 	var c CheckpointContent
+	var told AuditContent
 	switch {
 	case e.Kind == Checkpoint && canon.Unmarshal(e.Content, &c) == nil:
 		a.out.Checkpoints = append(a.out.Checkpoints, Checkpointed{a.state.position, c.Object, c.Payload})
+	case e.Kind == Audit && canon.Unmarshal(e.Content, &told) == nil && told.DetailName() != "":
+		a.out.Details = append(a.out.Details, told.DetailName())
 	case e.Kind == Condemn: // a name that is dead may leave the state later
 		a.out.Checkpoints = slices.DeleteFunc(a.out.Checkpoints, func(c Checkpointed) bool { return a.state.Dead(StateName(c.Object)) })
+		a.out.Details = slices.DeleteFunc(a.out.Details, a.state.Dead)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"encoding/hex"
 	"errors"
+	"regexp"
 	"strings"
 
 	"satchel/store/pack"
@@ -18,6 +19,9 @@ type CondemnContent struct {
 
 // MaxCondemned is how many names one entry may make dead.
 const MaxCondemned = 4096
+
+// detailName is the name of a journal detail.
+var detailName = regexp.MustCompile(`^a/[0-9a-f]{48}/[0-9a-f]{64}$`)
 
 var errNotName = errors.New("not the name of an object that may go")
 
@@ -85,6 +89,9 @@ func (s *State) mortal(name string) error {
 		if _, live := s.packs[k]; !live && k.Session().Began() < s.scalars.Horizon {
 			return errors.New("of a session before the horizon")
 		}
+		return nil
+	}
+	if detailName.MatchString(name) {
 		return nil
 	}
 	kind, sum, _ := strings.Cut(name, "/")

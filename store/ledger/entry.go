@@ -51,6 +51,7 @@ type Body struct {
 	Kind       Kind        `cbor:"8,keyasint,omitempty"`
 	Content    []byte      `cbor:"9,keyasint,omitempty"`
 	Checkpoint uint64      `cbor:"10,keyasint,omitempty"`
+	User       string      `cbor:"11,keyasint,omitempty"` // who sat at the author's device
 }
 
 // PackRef registers a pack. Directory is its encoding or empty.

@@ -97,6 +97,8 @@ func (s *State) judge(e *Entry) (func(), error) {
 		return nil, voidf("its time does not follow")
 	case e.Checkpoint != s.scalars.Checkpoint:
 		return nil, voidf("it names another checkpoint")
+	case !validUser(e.User):
+		return nil, voidf("its user's name is not possible")
 	}
 	var effect func()
 	var err error
@@ -129,6 +131,8 @@ func (s *State) judge(e *Entry) (func(), error) {
 		effect, err = s.enrol(e, m.Principal)
 	case Checkpoint:
 		effect, err = s.checkpoint(e, m.Principal, &sc)
+	case Audit:
+		effect, err = s.note(e, m.Principal)
 	}
 	if err != nil {
 		return nil, err
@@ -149,7 +153,7 @@ func (e *Entry) signers() (known bool, n int) {
 	switch e.Kind {
 	case Enrol:
 		return true, 2
-	case Genesis, Commit, Register, Forget, Unforget, HoldKind, TagKind, Condemn, Checkpoint:
+	case Genesis, Commit, Register, Forget, Unforget, HoldKind, TagKind, Condemn, Checkpoint, Audit:
 		return true, 1
 	}
 	return false, 0

@@ -228,5 +228,6 @@ func TestCondemn(t *testing.T) {
 func everyCase() map[string]ruleCase {
 	all := ruleCases()
 	maps.Copy(all, forgetCases())
+	maps.Copy(all, journalCases())
 	return all
 }

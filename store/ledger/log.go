@@ -21,6 +21,7 @@ type Config struct {
 	Repository seal.RepoID
 	Genesis    Hash    // of the raw bytes of entry 1, as pinned
 	Me         seal.ID // this device, zero if it is not enrolled
+	User       string  // who sits here, for the journal; "" if that is not known
 	Path       string  // of this device's copy
 	Rand       io.Reader
 }

@@ -406,12 +406,13 @@ def packname(key):
 
 # ---- the ledger [7] -----------------------------------------------------------------------------------------------
 
-GENESIS, COMMIT, REG, FORGET, UNFORGET, HOLD, TAG, CONDEMN, CKPT, ENROLL, OPEN = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0x80
+GENESIS, COMMIT, REG, FORGET, UNFORGET, HOLD, TAG, CONDEMN, CKPT, ENROLL, AUDIT, OPEN = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 0x80
 PUSH, PRUNE, ENROL, ADMIN = 1, 2, 4, 8
 PRINCIPAL = (16, "u", "t", "u", "t", 32)
 PACKS, IDS = [(57, "u", 32, "y")], [32]
 BODY = {1: ("repository", 16), 2: ("position", "u"), 3: ("prev", 32), 4: ("state", 32), 5: ("sequence", "u"),
-        6: ("time", "i"), 7: ("nonce", 16), 8: ("kind", "u"), 9: ("content", "y"), 10: ("checkpoint", "u")}
+        6: ("time", "i"), 7: ("nonce", 16), 8: ("kind", "u"), 9: ("content", "y"), 10: ("checkpoint", "u"),
+        11: ("user", "t")}
 
 # The kinds that are written today: the right that an author needs, and the content.
 KINDS = {
@@ -429,7 +430,9 @@ KINDS = {
     CKPT: (PUSH, {1: ("covered", "u"), 2: ("object", 32), 3: ("payload", 32), 4: ("segments", IDS),
                   5: ("leave", ["t"]), 6: ("horizon", "u")}),
     ENROLL: (ENROL, {1: ("principal", PRINCIPAL)}),
+    AUDIT: (PUSH, {1: ("what", "u"), 2: ("count", "u"), 3: ("detail", 32), 4: ("session", 24)}),
 }
+DETAIL = {1: ("snapshot", 32), 2: ("workspace", 16), 3: ("paths", ["y"]), 4: ("where", "t"), 5: ("reason", "t"), 6: ("gate", "t")}
 
 
 class State:
@@ -564,6 +567,7 @@ class Ledger:
         allow(b["sequence"] == sequence + 1, "its sequence is not the next")
         allow(b["time"] > when, "its time is not later")
         allow(b["checkpoint"] == checkpoint, "it names another checkpoint")
+        allow(len(b["user"].encode()) <= 256 and not any(x < " " or "\x7f" <= x <= "\x9f" for x in b["user"]), "its user")
         if kind not in KINDS and kind < OPEN:
             raise TooNew(f"{name}: of kind {kind}: this reader is too old")
         allow(kind >= OPEN or len(signatures) == (2 if kind == ENROLL else 1), "not the right number of signatures")
@@ -596,6 +600,11 @@ class Ledger:
             allow(p[3] & ~(PUSH | PRUNE) == 0 or rights & ADMIN, "it grants more than it may")
             signed(1, p)
             st.put((7, p[0]), [7, p, 0, n, 0])
+        elif kind == AUDIT:
+            c = content()
+            allow(0 < c["what"] < 256 and any(c["detail"]) == any(c["session"]), "it tells of nothing, or half")
+            allow(int.from_bytes(c["session"][:8], "big") < n, "a detail of a session to come")
+            allow(not st.get(6, f"a/{c['session'].hex()}/{c['detail'].hex()}"), "a detail that is dead")
         elif kind == GENESIS:
             raise Void("a second genesis")
         st.put((1,), [1, b["time"], checkpoint, horizon, generation])
@@ -708,7 +717,7 @@ class Ledger:
         registered = {packname(p[0]) for p in c["packs"]} | {"i/" + h.hex() for h in c["segments"]}
         for name in names:
             allow(not st.get(6, name) and name not in registered, "a name that is dead, or registered with it")
-            m = re.fullmatch("([dt])/([0-9a-f]{16})([0-9a-f]{32})/([0-9a-f]{64})|[is]/[0-9a-f]{64}", name)
+            m = re.fullmatch("([dt])/([0-9a-f]{16})([0-9a-f]{32})/([0-9a-f]{64})|[is]/[0-9a-f]{64}|a/[0-9a-f]{48}/[0-9a-f]{64}", name)
             allow(m, "a name that may not go")
             if m[1]:
                 key = m[1].encode() + bytes.fromhex(m[2] + m[3] + m[4])
@@ -922,7 +931,9 @@ def cmd_check(repo, args):
     live = {packname(e[1]) for e in st.of(4)}
     for name in sorted(repo.names):
         data = repo.read(name)
-        if name[0] in "ai" or name.startswith("s/"):
+        if name[0] == "a":
+            fit(decode(whole(name), name), DETAIL, name)
+        elif name[0] == "i" or name.startswith("s/"):
             whole(name)
         elif name[0] in "dt" and name not in live:
             notes.append(f"{name}: not registered")
