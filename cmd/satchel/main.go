@@ -53,6 +53,10 @@ type cli struct {
 	Repair   repairCmd   `cmd:"" group:"other" help:"Mend what check found, as far as that can be done."`
 	Key      keyCmd      `cmd:"" group:"other" help:"The recovery code."`
 	Version  versionCmd  `cmd:"" group:"other" help:"Print the version."`
+
+	Completion completionCmd `cmd:"" group:"other" help:"Print what lets a shell complete commands and flags."`
+	Man        manCmd        `cmd:"" group:"other" help:"Print the manual as a man page."`
+	Complete   completeCmd   `cmd:"" group:"other" hidden:""`
 }
 
 // globals are the flags that every command takes.
