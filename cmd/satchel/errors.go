@@ -152,6 +152,7 @@ func explain(a *app, err error) (code int, hint string) {
 	var found *damageFound
 	var unsafe *notSafe
 	var much *needsYes
+	var gate *secretRefused
 	switch {
 	case is(context.Canceled) || a.ctx.Err() != nil:
 		if a.command == "push" || a.command == "leave" {
@@ -160,6 +161,8 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitInterrupted, hint
 	case errors.As(err, &shut):
 		return exitGate, shut.hint(runtime.GOOS)
+	case errors.As(err, &gate):
+		return exitGate, gate.hint
 	case errors.As(err, &usage):
 		return exitUsage, strings.TrimSpace("satchel "+a.command) + " --help"
 	case errors.As(err, &many):

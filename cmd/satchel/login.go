@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 
 	"satchel/snapshot/workspace"
 	"satchel/store"
@@ -10,9 +9,7 @@ import (
 )
 
 type loginCmd struct {
-	Tenant     string `placeholder:"ID" help:"Sign in to this tenant." env:"AZURE_TENANT_ID"`
-	Client     string `placeholder:"ID" help:"Sign in as this application." env:"AZURE_CLIENT_ID"`
-	DeviceCode bool   `help:"Show a code to type in on any device; open no browser."`
+	DeviceCode bool `help:"Show a code to type in on any device; open no browser. As --auth device-code."`
 }
 
 func (loginCmd) Help() string {
@@ -33,14 +30,19 @@ func (c loginCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if l, err := a.locate(rules.Manifest()); err == nil && l.Kind != store.Azure && !l.builtin {
+	l, err := a.where(rules.Manifest())
+	if err == nil && l.Kind != store.Azure && !l.builtin {
 		a.note("The store here is the folder %s, which needs no sign-in.", l)
 	}
 	opts, err := a.loginOptions()
 	if err != nil {
 		return err
 	}
-	opts.TenantID, opts.ClientID, opts.DeviceCode = c.Tenant, c.Client, c.DeviceCode
+	opts.Endpoint = l.Endpoint
+	opts.DeviceCode = c.DeviceCode || opts.Auth == azure.DeviceCode
+	if opts.Auth != azure.Auto && opts.Auth != azure.Browser && opts.Auth != azure.DeviceCode {
+		return usageError{fmt.Errorf("login asks a person: --auth browser or device-code; --auth %s needs no login", opts.Auth)}
+	}
 	s, err := azure.Login(a.ctx, opts)
 	if err != nil {
 		return err
@@ -50,11 +52,4 @@ func (c loginCmd) Run(a *app) error {
 	}
 	a.say("Signed in as %s.", s.Account)
 	return nil
-}
-
-// loginOptions are where a sign-in is remembered and how a person is told of it.
-func (a *app) loginOptions() (azure.LoginOptions, error) {
-	place, err := a.place()
-	return azure.LoginOptions{Dir: filepath.Join(place.Config, "azure"), TenantID: a.getenv("AZURE_TENANT_ID"), ClientID: a.getenv("SATCHEL_CLIENT_ID"),
-		Prompt: func(msg string) { fmt.Fprintln(a.err, msg) }}, err
 }

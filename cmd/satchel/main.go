@@ -68,7 +68,10 @@ type globals struct {
 	Quiet     bool   `short:"q" help:"Print nothing but lists and errors."`
 	Verbose   bool   `short:"v" help:"Print more."`
 
-	Interactive bool `hidden:"" help:"Sign in to Azure in the browser first."`
+	Auth        string `placeholder:"HOW" default:"auto" enum:"auto,browser,device-code,cli,environment,workload,managed-identity,key,sas,connection-string" help:"How to sign in to Azure: auto, browser, device-code, cli, environment, workload, managed-identity, key, sas or connection-string."`
+	Interactive bool   `hidden:"" help:"As --auth browser."`
+	Tenant      string `placeholder:"ID" help:"Sign in to this tenant. Also AZURE_TENANT_ID."`
+	Client      string `placeholder:"ID" help:"Sign in as this application. Also AZURE_CLIENT_ID."`
 }
 
 // scriptNames are the commands of the script that satchel replaces. Help does not show them.

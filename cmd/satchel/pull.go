@@ -174,6 +174,9 @@ func (s *session) rulesToPull(ctx context.Context, to, base ledger.Snapshot, for
 	if err != nil {
 		return nil, nil, fmt.Errorf("the snapshot's manifest: %w", err)
 	}
+	if err := s.a.gateSignIn(s.at, next); err != nil {
+		return nil, nil, err
+	}
 	if rules, err = workspace.New(ctx, s.root, next); err != nil {
 		return nil, nil, err
 	}

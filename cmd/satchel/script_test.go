@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ import (
 	"satchel/snapshot/workspace/volume"
 	"satchel/store"
 	"satchel/store/storetest/azurite"
+	"satchel/store/storetest/entra"
 )
 
 func TestMain(m *testing.M) {
@@ -189,6 +191,42 @@ func TestAzureScript(t *testing.T) {
 	})
 }
 
+// TestEntraScript runs the stories of testdata/entra: the store is an Azurite over TLS that takes
+// sign-ins alone, and Entra ID is on loopback too.
+func TestEntraScript(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere SSL_CERT_FILE makes no certificate a trusted one")
+	}
+	srv, authority := azurite.Start(t, azurite.Options{OAuth: true}), entra.Start(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "entra"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds:                commands,
+		Condition:           condition,
+		Setup: func(e *testscript.Env) error {
+			certs := filepath.Join(e.WorkDir, "certs.pem")
+			one, err := os.ReadFile(srv.CAFile)
+			other, oerr := os.ReadFile(authority.CAFile)
+			if err := errors.Join(err, oerr, os.WriteFile(certs, append(one, other...), 0o600)); err != nil {
+				return err
+			}
+			e.Setenv("CONTAINER", srv.Container(t))
+			e.Setenv("STORE", srv.URL+"/"+e.Getenv("CONTAINER"))
+			e.Setenv("SATCHEL_STORE", e.Getenv("STORE"))
+			e.Setenv("KEY", srv.Key)
+			e.Setenv("TENANT", entra.Tenant)
+			e.Setenv("APP", entra.App)
+			e.Setenv("SECRET", entra.Secret)
+			e.Setenv("SSL_CERT_FILE", certs)
+			e.Setenv("AZURE_AUTHORITY_HOST", authority.URL)
+			e.Setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:1") // nobody asks the machine that runs the test
+			e.Setenv("IDENTITY_HEADER", "none")
+			return setup(e)
+		},
+	})
+}
+
 func setup(e *testscript.Env) error {
 	e.Setenv("GORACE", raceQuickly)
 	e.Values[programs{}] = map[string]*sqlitetest.Process{}
@@ -196,7 +234,9 @@ func setup(e *testscript.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(e.WorkDir, "manifest-1.0.json"), fixture, 0o600); err != nil {
+	// Azurite's key is all that it takes over plain http.
+	keyed := bytes.Replace(fixture, []byte(`"require_azure_ad_auth": true`), []byte(`"require_azure_ad_auth": false`), 1)
+	if err := errors.Join(os.WriteFile(filepath.Join(e.WorkDir, "manifest-1.0.json"), fixture, 0o600), os.WriteFile(filepath.Join(e.WorkDir, "manifest-keyed.json"), keyed, 0o600)); err != nil {
 		return err
 	}
 	for k, v := range deviceEnv(e.WorkDir, "office") {

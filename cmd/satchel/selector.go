@@ -276,6 +276,9 @@ func (s *session) rulesOf(v ledger.Snapshot) (*workspace.Rules, *snapshot.Manife
 	if err == nil {
 		err = s.leaveOut(r)
 	}
+	if err == nil {
+		err = s.a.gateSignIn(s.at, r.Manifest())
+	}
 	return r, m, err
 }
 

@@ -30,9 +30,11 @@ type located struct {
 	builtin bool   // the embedded default
 }
 
-// locate finds the store: flag, environment, manifest, default.
+// locate finds the store: flag, environment, manifest, default. A manifest may refuse it.
 func (a *app) locate(m *workspace.Manifest) (_ located, err error) {
-	a.at, err = a.where(m)
+	if a.at, err = a.where(m); err == nil {
+		err = a.gateSignIn(a.at, m)
+	}
 	return a.at, err
 }
 
@@ -87,21 +89,10 @@ func (a *app) openStore(l located, create bool) (store.Store, error) {
 }
 
 func (a *app) openAzure(l located, create bool) (store.Store, error) {
-	opts, err := a.loginOptions()
+	cred, err := a.signIn(l)
 	if err != nil {
 		return nil, err
 	}
-	cred, how, err := azure.Credentials(l.Location, a.getenv, opts)
-	if a.Interactive {
-		var login *azure.Session
-		if login, err = azure.Login(a.ctx, opts); err == nil {
-			cred, how = login.Credential, "the sign-in of "+login.Account
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	a.debug("store %s, with %s", l, how)
 	s, err := azure.Open(l.Location, cred, azure.Options{Connections: uploads + 2})
 	if err != nil || !create {
 		return s, err
@@ -290,7 +281,7 @@ func (s *session) openRepository(found bool) error {
 	}
 	c := access.Config{Location: s.at.String(), Place: place, Device: a.device(), User: a.user(), Secret: a.joinSecret, Rand: a.rand}
 	raw, err := a.openStore(s.at, false)
-	if err != nil && s.offline {
+	if err != nil && s.offline && !errors.Is(err, store.ErrDenied) {
 		raw, err = unreachable{err}, nil
 	}
 	missing := errors.Is(err, store.ErrNoContainer)

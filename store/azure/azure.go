@@ -1,6 +1,6 @@
 // Package azure keeps objects as block blobs in a container of Azure Blob Storage.
 //
-//	cred, how, err := azure.Credentials(loc, os.Getenv, azure.LoginOptions{Dir: configDir})
+//	cred, how, err := azure.SignIn(ctx, loc, azure.LoginOptions{Dir: configDir})
 //	s, err := azure.Open(loc, cred, azure.Options{Connections: 4})
 //	err = s.Put(ctx, "l/7ffffffffffffffe", entry) // one request: Put Blob, If-None-Match: *
 //

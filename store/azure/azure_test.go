@@ -175,7 +175,7 @@ func TestCreateOnlySAS(t *testing.T) {
 			t.Fatal(err)
 		}
 		loc := location(t, url)
-		cred, _, err := Credentials(loc, func(string) string { return "" }, LoginOptions{})
+		cred, _, err := SignIn(t.Context(), loc, LoginOptions{Getenv: func(string) string { return "" }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -82,14 +82,6 @@ func (c Credential) check(loc store.Location, anyHost bool) error {
 	return nil
 }
 
-// azureSuffixes are the domains of Blob Storage in Azure's clouds.
-var azureSuffixes = []string{
-	".blob.core.windows.net",
-	".blob.storage.azure.net",
-	".blob.core.usgovcloudapi.net",
-	".blob.core.chinacloudapi.cn",
-}
-
 // trusted reports whether an endpoint is Azure's or this device's own. A manifest may
 // name any host, and must not be able to collect tokens by that.
 func trusted(endpoint string) bool {
@@ -100,12 +92,8 @@ func trusted(endpoint string) bool {
 	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
 		return ip.IsLoopback()
 	}
-	for _, suffix := range azureSuffixes {
-		if strings.HasSuffix(u.Hostname(), suffix) {
-			return true
-		}
-	}
-	return false
+	_, ours := cloudOf(endpoint)
+	return ours
 }
 
 // client returns a container's client that signs with the credential.
@@ -140,51 +128,6 @@ func (c Credential) secrets() []string {
 		}
 	}
 	return list
-}
-
-// Credentials chooses what to sign in with at a location, and says in words what it is
-// and where from. The first that is there is taken, and none that does not fit is passed
-// over silently:
-//
-//  1. the SAS in the store's URL
-//  2. AZURE_STORAGE_CONNECTION_STRING
-//  3. AZURE_STORAGE_KEY, with AZURE_STORAGE_ACCOUNT if that is set
-//  4. AZURE_STORAGE_SAS_TOKEN, likewise
-//  5. the sign-in that Login keeps on this device
-//  6. azidentity's DefaultAzureCredential: environment, workload and managed identity,
-//     az, azd, PowerShell
-//
-// An empty variable is not set. It makes no request; a sign-in that has ended shows at
-// the first call to the store, as NotSignedIn.
-func Credentials(loc store.Location, getenv func(string) string, opts LoginOptions) (cred Credential, how string, err error) {
-	if sas := loc.SAS(); sas != "" {
-		cred, err := SASCredential(sas)
-		cred.bound = true
-		return cred, "SAS in the store's URL", err
-	}
-	for _, source := range []struct {
-		env, how string
-		read     func(value string) (Credential, error)
-	}{
-		{"AZURE_STORAGE_CONNECTION_STRING", "connection string", func(v string) (Credential, error) { return parseConnectionString(v, loc) }},
-		{"AZURE_STORAGE_KEY", "account key", func(v string) (Credential, error) { return KeyCredential(loc.Account, v) }},
-		{"AZURE_STORAGE_SAS_TOKEN", "SAS", SASCredential},
-	} {
-		value := strings.TrimSpace(getenv(source.env))
-		if value == "" {
-			continue
-		}
-		account := getenv("AZURE_STORAGE_ACCOUNT")
-		if account != "" && account != loc.Account && source.env != "AZURE_STORAGE_CONNECTION_STRING" {
-			return Credential{}, "", fmt.Errorf("%s is of account %q, by AZURE_STORAGE_ACCOUNT, and the store is in account %q: unset both or set them to the store's", source.env, account, loc.Account)
-		}
-		cred, err := source.read(value)
-		if err != nil {
-			return Credential{}, "", fmt.Errorf("%s: %w", source.env, err)
-		}
-		return cred, source.how + " from " + source.env, nil
-	}
-	return entra(opts)
 }
 
 // signIn marks the errors of a source of tokens, so that they read as "not signed in"

@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,11 +14,9 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"satchel/store"
 	"satchel/store/durable"
 )
 
@@ -28,18 +27,34 @@ type LoginOptions struct {
 	// kernel keyring). Without it nothing is remembered.
 	Dir string
 
-	TenantID string // "" is the account's own, of work or school
-	ClientID string // "" is Azure's application for developers
+	// Auth is the way that SignIn takes; "" is Auto.
+	Auth Auth
+
+	TenantID string // "" is AZURE_TENANT_ID or else the account's own, of work or school
+	ClientID string // "" is AZURE_CLIENT_ID or else Azure's application for developers
+
+	// Endpoint is the store's: it says in which of Azure's clouds to sign in. "" is the
+	// public one.
+	Endpoint string
+
+	// AnyHost is as in Options.
+	AnyHost bool
+
+	// Terminal says that a person sits here: SignIn may open a browser.
+	Terminal bool
+
+	// Getenv is os.Getenv if nil.
+	Getenv func(string) string
 
 	// DeviceCode shows a code to type in on any device, and opens no browser. So does
 	// Login where no browser can be opened.
 	DeviceCode bool
 
-	// Prompt shows a message to the person. Login needs it.
+	// Prompt shows a message to the person. Login needs it; SignIn asks nobody without.
 	Prompt func(msg string)
 
-	// Authority is another sign-in service than that of AZURE_AUTHORITY_HOST or the public
-	// cloud's, https. It is trusted as it is.
+	// Authority is another sign-in service than that of AZURE_AUTHORITY_HOST or the cloud's,
+	// https. It is trusted as it is.
 	Authority string
 
 	// Transport replaces the network for the sign-in, for tests.
@@ -52,7 +67,7 @@ type LoginOptions struct {
 type Session struct {
 	Account    string     // jane@clinic.example
 	Credential Credential // for this process
-	Remembered bool       // Credentials finds it in later processes too
+	Remembered bool       // SignIn finds it in later processes too
 }
 
 const recordFile = "azure-login.json"
@@ -77,13 +92,13 @@ func Login(ctx context.Context, opts LoginOptions) (*Session, error) {
 	}
 	ear := &overhear{rt: opts.transport()}
 	opts.Transport = ear
-	source, record, err := opts.authenticate(ctx, cache)
+	source, record, err := opts.authenticate(ctx, cache, ear)
 	if err != nil {
 		return nil, fmt.Errorf("azure login: %w", ear.explain(ctx, err))
 	}
 	s := &Session{Account: record.Username, Credential: TokenCredential(source)}
 	if cacheErr != nil {
-		opts.Prompt(fmt.Sprintf("This device cannot keep the sign-in, so it ends with this command: %v.", cacheErr))
+		opts.Prompt(fmt.Sprintf("This device cannot keep the sign-in (%v), so it ends with this command. az login keeps one, which is then used.", cacheErr))
 		return s, nil
 	}
 	if err := opts.remember(record); err != nil {
@@ -108,24 +123,27 @@ type authenticator interface {
 	Authenticate(context.Context, *policy.TokenRequestOptions) (azidentity.AuthenticationRecord, error)
 }
 
-// authenticate asks the person. Tokens are asked for with continuous access evaluation,
-// as azblob does: the cache keeps those apart, and it would not find others.
-func (o LoginOptions) authenticate(ctx context.Context, cache azidentity.Cache) (authenticator, azidentity.AuthenticationRecord, error) {
-	request := &policy.TokenRequestOptions{Scopes: []string{storageScope}, EnableCAE: true}
-	if !o.DeviceCode && browserLikely(runtime.GOOS, os.Getenv) {
-		browser, record, err := o.inBrowser(ctx, cache, request)
+// requestToken asks with continuous access evaluation, as azblob does: the cache keeps those
+// tokens apart, and it would not find others.
+var requestToken = policy.TokenRequestOptions{Scopes: []string{storageScope}, EnableCAE: true}
+
+// authenticate asks the person.
+func (o LoginOptions) authenticate(ctx context.Context, cache azidentity.Cache, ear *overhear) (authenticator, azidentity.AuthenticationRecord, error) {
+	request := requestToken
+	if !o.DeviceCode && (o.Auth == Browser || browserLikely(runtime.GOOS, o.env)) {
+		browser, record, err := o.inBrowser(ctx, cache, &request)
 		if err == nil || ctx.Err() != nil {
 			return browser, record, err
 		}
-		o.Prompt(fmt.Sprintf("The sign-in in the browser did not work (%v). Trying with a code.", err))
+		o.Prompt("The sign-in in the browser did not work: " + ear.inBrowser(ctx, err) + ". It goes on with a code.")
 	}
 	code, err := azidentity.NewDeviceCodeCredential(&azidentity.DeviceCodeCredentialOptions{
-		ClientOptions:                  o.client(untilFinal),
+		ClientOptions:                  o.clientOptions(untilFinal),
 		Cache:                          cache,
-		ClientID:                       o.ClientID,
-		TenantID:                       o.TenantID,
+		ClientID:                       o.client(),
+		TenantID:                       o.tenant(),
 		DisableAutomaticAuthentication: true,
-		DisableInstanceDiscovery:       o.Authority != "",
+		DisableInstanceDiscovery:       o.undiscovered(),
 		UserPrompt: func(_ context.Context, m azidentity.DeviceCodeMessage) error {
 			o.Prompt(m.Message)
 			return nil
@@ -134,26 +152,26 @@ func (o LoginOptions) authenticate(ctx context.Context, cache azidentity.Cache) 
 	if err != nil {
 		return nil, azidentity.AuthenticationRecord{}, err
 	}
-	record, err := code.Authenticate(ctx, request)
+	record, err := code.Authenticate(ctx, &request)
 	return code, record, err
 }
 
 func (o LoginOptions) inBrowser(ctx context.Context, cache azidentity.Cache, request *policy.TokenRequestOptions) (authenticator, azidentity.AuthenticationRecord, error) {
 	browser, err := azidentity.NewInteractiveBrowserCredential(&azidentity.InteractiveBrowserCredentialOptions{
-		ClientOptions:                  o.client(untilFinal),
+		ClientOptions:                  o.clientOptions(untilFinal),
 		Cache:                          cache,
-		ClientID:                       o.ClientID,
-		TenantID:                       o.TenantID,
+		ClientID:                       o.client(),
+		TenantID:                       o.tenant(),
 		DisableAutomaticAuthentication: true,
-		DisableInstanceDiscovery:       o.Authority != "",
+		DisableInstanceDiscovery:       o.undiscovered(),
 	})
 	if err != nil {
 		return nil, azidentity.AuthenticationRecord{}, err
 	}
 	o.Prompt("Sign in in the browser window that opens.")
-	ctx, cancel := context.WithTimeout(ctx, browserPatience)
+	patient, cancel := context.WithTimeout(ctx, browserPatience)
 	defer cancel()
-	record, err := browser.Authenticate(ctx, request)
+	record, err := browser.Authenticate(patient, request)
 	return browser, record, err
 }
 
@@ -165,49 +183,30 @@ func browserLikely(goos string, getenv func(string) string) bool {
 	return goos == "windows" || goos == "darwin" || getenv("DISPLAY") != "" || getenv("WAYLAND_DISPLAY") != ""
 }
 
-// entra returns the sign-in of this device or, without one, DefaultAzureCredential.
-func entra(opts LoginOptions) (Credential, string, error) {
-	record, err := opts.recall()
-	if err != nil {
-		return Credential{}, "", err
-	}
-	lost := ""
-	if record.Username != "" {
-		cache, err := opts.openCache()
-		if err == nil {
-			cred, err := opts.silent(record, cache)
-			return cred, "sign-in of " + record.Username + " on this device", err
-		}
-		lost = fmt.Sprintf("; the sign-in of %s was not kept: %v", record.Username, err)
-	}
-	source, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
-		ClientOptions:            opts.client(policy.RetryOptions{}),
-		TenantID:                 opts.TenantID,
-		DisableInstanceDiscovery: opts.Authority != "",
-	})
-	if err != nil {
-		return Credential{}, "", fmt.Errorf("%w: %w", store.ErrDenied, err)
-	}
-	return TokenCredential(source), "Azure's default sign-ins (environment, managed identity, az, azd, PowerShell)" + lost, nil
-}
-
 // silent uses a remembered sign-in, and never asks.
-func (o LoginOptions) silent(record azidentity.AuthenticationRecord, cache azidentity.Cache) (Credential, error) {
+func (o LoginOptions) silent(record azidentity.AuthenticationRecord) (azcore.TokenCredential, error) {
+	if o.ClientID != "" && o.ClientID != record.ClientID {
+		return nil, notHere("it is one by another application")
+	}
+	cache, err := o.openCache()
+	if err != nil {
+		return nil, fmt.Errorf("it was not kept: %w", err)
+	}
 	ear := &overhear{rt: o.transport()}
 	o.Transport = ear
 	source, err := azidentity.NewDeviceCodeCredential(&azidentity.DeviceCodeCredentialOptions{
-		ClientOptions:                  o.client(untilFinal),
+		ClientOptions:                  o.clientOptions(untilFinal),
 		AuthenticationRecord:           record,
 		Cache:                          cache,
 		ClientID:                       record.ClientID,
-		TenantID:                       record.TenantID,
+		TenantID:                       cmp.Or(o.tenant(), record.TenantID),
 		DisableAutomaticAuthentication: true,
-		DisableInstanceDiscovery:       o.Authority != "",
+		DisableInstanceDiscovery:       o.undiscovered(),
 	})
 	if err != nil {
-		return Credential{}, err
+		return nil, err
 	}
-	return TokenCredential(rememberedSource{source, record.Username, ear}), nil
+	return rememberedSource{source, record.Username, ear}, nil
 }
 
 // rememberedSource says in words why a sign-in is of no use any more.
@@ -228,17 +227,6 @@ func (r rememberedSource) GetToken(ctx context.Context, opts policy.TokenRequest
 		return token, fmt.Errorf("sign-in of %s: %w", r.account, err)
 	}
 	return token, nil
-}
-
-func (o LoginOptions) client(retry policy.RetryOptions) azcore.ClientOptions {
-	c := azcore.ClientOptions{Retry: retry}
-	if o.Authority != "" {
-		c.Cloud = cloud.Configuration{ActiveDirectoryAuthorityHost: o.Authority}
-	}
-	if o.Transport != nil {
-		c.Transport = &http.Client{Transport: o.Transport}
-	}
-	return c
 }
 
 // untilFinal tries again unless that is of no use.

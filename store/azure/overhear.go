@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 	"strings"
 	"sync"
 
@@ -78,6 +80,18 @@ func (o *overhear) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %s", store.ErrDenied, o.refusal)
 	}
 	return fmt.Errorf("%w: %w", store.ErrDenied, err)
+}
+
+// inBrowser says why a sign-in in the browser did not work.
+func (o *overhear) inBrowser(ctx context.Context, err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return fmt.Sprintf("nobody signed in within %v", browserPatience)
+	case strings.Contains(err.Error(), exec.ErrNotFound.Error()):
+		return "no browser opens here"
+	}
+	line, _, _ := strings.Cut(o.explain(ctx, err).Error(), "\n")
+	return line
 }
 
 // unreachableError: the sign-in service did not answer.

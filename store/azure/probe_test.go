@@ -37,7 +37,7 @@ func TestProbe(t *testing.T) {
 		t.Fatal(err)
 	}
 	loc := location(t, url)
-	cred, _, err := Credentials(loc, func(string) string { return "" }, LoginOptions{})
+	cred, _, err := SignIn(t.Context(), loc, LoginOptions{Getenv: func(string) string { return "" }})
 	if err != nil {
 		t.Fatal(err)
 	}
