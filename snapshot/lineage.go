@@ -186,6 +186,9 @@ func (l *Lineage) Save() error {
 	return nil
 }
 
+// Discard removes the file: the folder was there for a while only.
+func (l *Lineage) Discard() error { return os.Remove(l.path) }
+
 // Adopt settles a push whose answer was lost: if its snapshot is in the ledger, it is the
 // base; if not, it never will be, as its position went to another entry or is still free
 // and nobody else sends it.

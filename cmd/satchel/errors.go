@@ -193,6 +193,12 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitFailed, "Release it first: satchel hold ID --release"
 	case is(retention.ErrGone):
 		return exitFailed, "Nothing was changed. satchel snapshots lists what there is"
+	case is(errNoOriginals):
+		return exitFailed, "Name the container that the script wrote to: --from URL. The manifest must name what is in it: satchel status --why PATH"
+	case is(errImported):
+		return exitFailed, "To delete what it was made of: satchel import --remove-originals"
+	case is(errNotFirst):
+		return exitFailed, "Import into a folder of its own, as a workspace of its own: satchel import --from URL FOLDER"
 	case is(errNoUndo):
 		return exitFailed, "satchel undo --list says what was done here; satchel snapshots what the repository has"
 	case errors.As(err, &left):

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -279,6 +282,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"requests": cmdRequests,
 	"sas":      cmdSAS,
 	"glob":     cmdGlob,
+	"blob":     cmdBlob,
 }
 
 // device NAME: from here on, another computer.
@@ -583,13 +587,43 @@ func cmdRequests(ts *testscript.TestScript, neg bool, args []string) {
 // sas RIGHTS: a shared access signature of the container in place of the key.
 func cmdSAS(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 1, "sas RIGHTS")
-	key, err := container.NewSharedKeyCredential(azurite.Account, azurite.Key)
-	ts.Check(err)
 	q, err := sas.BlobSignatureValues{Protocol: sas.ProtocolHTTPSandHTTP, ContainerName: ts.Getenv("CONTAINER"),
-		Permissions: args[0], ExpiryTime: sasEnd}.SignWithSharedKey(key)
+		Permissions: args[0], ExpiryTime: sasEnd}.SignWithSharedKey(azureKey(ts))
 	ts.Check(err)
 	ts.Setenv("AZURE_STORAGE_KEY", "")
 	ts.Setenv("AZURE_STORAGE_SAS_TOKEN", q.Encode())
+}
+
+// blob NAME TEXT [SHA256]: the script left a blob in the container, with this or the right hash. ! blob NAME: there is none.
+func cmdBlob(ts *testscript.TestScript, neg bool, args []string) {
+	client, err := container.NewClientWithSharedKeyCredential(ts.Getenv("SATCHEL_STORE"), azureKey(ts), nil)
+	ts.Check(err)
+	switch ctx := context.Background(); {
+	case neg && len(args) == 1:
+		if _, err := client.NewBlobClient(args[0]).GetProperties(ctx, nil); err == nil {
+			ts.Fatalf("%s is there", args[0])
+		}
+	case !neg && (len(args) == 2 || len(args) == 3):
+		text := []byte(args[1] + "\n")
+		hash := fmt.Sprintf("%x", sha256.Sum256(text))
+		if len(args) == 3 {
+			hash = args[2]
+		}
+		_, err := client.Create(ctx, nil)
+		if !bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
+			ts.Check(err)
+		}
+		_, err = client.NewBlockBlobClient(args[0]).UploadBuffer(ctx, text, &blockblob.UploadBufferOptions{Metadata: map[string]*string{"sha256": &hash}})
+		ts.Check(err)
+	default:
+		ts.Fatalf("usage: blob NAME TEXT [SHA256], or ! blob NAME")
+	}
+}
+
+func azureKey(ts *testscript.TestScript) *container.SharedKeyCredential {
+	key, err := container.NewSharedKeyCredential(azurite.Account, azurite.Key)
+	ts.Check(err)
+	return key
 }
 
 func need(ts *testscript.TestScript, neg bool, args []string, n int, usage string) {
