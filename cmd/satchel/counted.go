@@ -6,13 +6,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"satchel/snapshot/stats"
 	"satchel/store"
 )
 
 // counted counts what a command asks of the store, which its summary tells.
 type counted struct {
 	store.Store
-	calls atomic.Int64
+	calls, writes, reads, lists atomic.Int64
 }
 
 func (a *app) counted(s store.Store) *counted {
@@ -30,18 +31,26 @@ func (c *counted) requests() int64 {
 	return c.calls.Load()
 }
 
+// made are the calls that cost something, retries left out.
+func (c *counted) made() stats.Calls {
+	return stats.Calls{Writes: c.writes.Load(), Reads: c.reads.Load(), Lists: c.lists.Load()}
+}
+
 func (c *counted) Put(ctx context.Context, name string, data []byte) error {
 	c.calls.Add(1)
+	c.writes.Add(1)
 	return c.Store.Put(ctx, name, data)
 }
 
 func (c *counted) Get(ctx context.Context, name string, off, n int64) ([]byte, error) {
 	c.calls.Add(1)
+	c.reads.Add(1)
 	return c.Store.Get(ctx, name, off, n)
 }
 
 func (c *counted) List(ctx context.Context, prefix string) iter.Seq2[store.Object, error] {
 	c.calls.Add(1)
+	c.lists.Add(1)
 	return c.Store.List(ctx, prefix)
 }
 

@@ -48,6 +48,7 @@ type cli struct {
 	Unforget unforgetCmd `cmd:"" group:"other" help:"Bring forgotten snapshots back."`
 	Hold     holdCmd     `cmd:"" group:"other" help:"Keep a snapshot whatever a policy says."`
 	Tag      tagCmd      `cmd:"" group:"other" help:"Put a word on a snapshot."`
+	Stats    statsCmd    `cmd:"" group:"other" help:"How much the repository holds, and what a month costs."`
 	Import   importCmd   `cmd:"" group:"other" help:"Take over what the script sync-push left in a container."`
 	Login    loginCmd    `cmd:"" group:"other" help:"Sign in to Azure, once per computer."`
 	Check    checkCmd    `cmd:"" group:"other" help:"Prove that the repository is whole, or say what is not."`

@@ -139,6 +139,9 @@ func (s *session) close() {
 		s.index.Close()
 	}
 	if s.access != nil {
+		if err := s.noteRun(); err != nil {
+			s.a.debug("what was asked of the store is not noted: %v", err)
+		}
 		s.access.Log.Close()
 	}
 }
