@@ -225,10 +225,14 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitFailed, "Install a newer satchel on this computer"
 	case errors.As(err, &newer):
 		return exitFailed, fmt.Sprintf("The keys were changed (generation %d) and this computer has not been given the new ones", newer.Generation)
+	case is(access.ErrVanished) && a.at.Kind == store.Azure:
+		return exitNone, "The account may keep a deleted container for some days, but not once a new one has its name: in the portal, Containers, Show deleted containers. If it is gone for good, remove the file named above; what then begins there is a new repository"
 	case is(access.ErrVanished):
 		return exitNone, "Bring it back: plug the disk in, mount the share, move it to where it was. If it is gone for good, remove the file named above; what then begins there is a new repository"
 	case is(access.ErrNoRepository):
 		return exitNone, noneHint(a)
+	case is(store.ErrNoContainer) && a.at.Kind == store.Azure:
+		return exitNone, "The container was deleted meanwhile. The account may keep it for some days: in the portal, Containers, Show deleted containers. Do not make a new one of its name before"
 	case is(store.ErrNoContainer):
 		return exitNone, "Bring it back (plug the disk in, mount the share), then try again: what the store has acknowledged is not sent again"
 	case is(access.ErrNotEmpty):
@@ -242,14 +246,20 @@ func explain(a *app, err error) (code int, hint string) {
 	case is(store.ErrUnsafe):
 		return exitFailed, "Use a folder on a local disk of another kind, or Azure Blob Storage itself"
 	case is(store.ErrDenied):
-		errors.As(err, &cloud)
-		return exitDenied, deniedHint(a, cloud)
+		if errors.As(err, &cloud) {
+			return exitDenied, cloudHint(cloud, runtime.GOOS)
+		} else if a.at.Kind == store.Azure {
+			return exitDenied, "The role Storage Blob Data Contributor is missing, or a SAS that may create (sp=rcl)"
+		}
+		return exitDenied, "Check who may read and write there"
 	case is(ledger.ErrBusy, index.ErrBusy):
 		return exitFailed, "Wait for it to end, then try again"
 	case is(ledger.ErrClock):
 		return exitFailed, "Check this computer's clock and the other devices'"
 	case is(ledger.ErrCloned):
 		return exitFailed, "Give this computer an identity of its own: remove its device.key (see the message's path) and join again"
+	case errors.As(err, &cloud):
+		return exitFailed, cloudHint(cloud, runtime.GOOS)
 	}
 	return exitFailed, ""
 }
@@ -265,21 +275,4 @@ func noneHint(a *app) string {
 		return "If there should be one, check the name. To make one, run satchel init --store " + quoted(a.at.String())
 	}
 	return "If there should be one, check the name, which comes from " + a.at.from + ". To make one, run satchel init"
-}
-
-// deniedHint names the missing role or sign-in.
-func deniedHint(a *app, e *azure.Error) string {
-	switch {
-	case e == nil && a.at.Kind == store.Azure:
-		return "The role Storage Blob Data Contributor is missing, or a SAS that may create"
-	case e == nil:
-		return "Check who may read and write there"
-	case e.Code == "AuthorizationPermissionMismatch":
-		return "The role Storage Blob Data Contributor is missing on the container (Owner is not enough); a new role takes up to ten minutes"
-	case e.Code == "AuthorizationFailure":
-		return "The key or signature is wrong or lacks the right, or the account's firewall refuses this network"
-	case e.Code == "AuthenticationFailed":
-		return "The key, signature or token is not accepted: check it, and this computer's clock"
-	}
-	return "Sign in: satchel login; or set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_CONNECTION_STRING. The role needed is Storage Blob Data Contributor"
 }

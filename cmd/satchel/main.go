@@ -74,6 +74,7 @@ type globals struct {
 	Interactive bool   `hidden:"" help:"As --auth browser."`
 	Tenant      string `placeholder:"ID" help:"Sign in to this tenant. Also AZURE_TENANT_ID."`
 	Client      string `placeholder:"ID" help:"Sign in as this application. Also AZURE_CLIENT_ID."`
+	Wait        bool   `help:"Wait up to ten minutes for a new role in Azure."`
 }
 
 // scriptNames are the commands of the script that satchel replaces. Help does not show them.

@@ -94,10 +94,25 @@ func (a *app) openAzure(l located, create bool) (store.Store, error) {
 		return nil, err
 	}
 	s, err := azure.Open(l.Location, cred, azure.Options{Connections: uploads + 2})
-	if err != nil || !create {
-		return s, err
+	switch {
+	case err != nil:
+		return nil, err
+	case create:
+		return s, a.awaitRole(func() error { return a.makeContainer(s) })
+	case a.Wait:
+		return s, a.awaitRole(func() error {
+			if _, err := access.Look(a.ctx, s); lacksRole(err) {
+				return err
+			}
+			return nil // whatever else it is shows when it is used
+		})
 	}
-	err = s.CreateContainer(a.ctx)
+	return s, nil
+}
+
+// makeContainer makes sure that there is a container that works.
+func (a *app) makeContainer(s *azure.Store) error {
+	err := s.CreateContainer(a.ctx)
 	if errors.Is(err, store.ErrDenied) {
 		// The right to make containers is another than that to fill them: it may be there.
 		if _, lerr := access.Look(a.ctx, s); !errors.Is(lerr, store.ErrNoContainer) && !errors.Is(lerr, store.ErrDenied) {
@@ -105,9 +120,9 @@ func (a *app) openAzure(l located, create bool) (store.Store, error) {
 		}
 	}
 	if err != nil && !errors.Is(err, store.ErrExists) {
-		return nil, err
+		return err
 	}
-	return s, s.Probe(a.ctx)
+	return s.Probe(a.ctx)
 }
 
 // session is a repository that is open for one command.

@@ -90,7 +90,9 @@ func SignIn(ctx context.Context, loc store.Location, opts LoginOptions) (cred Cr
 	}
 	opts.Endpoint = loc.Endpoint
 	source, how, err := opts.chain(ctx, way)
-	if err != nil {
+	if errors.Is(err, store.ErrDenied) {
+		return Credential{}, "", &Error{Endpoint: loc.Endpoint, Account: loc.Account, Container: loc.Container, Op: "sign in", Code: NotSignedIn, With: "sign-in", err: err, message: err.Error()}
+	} else if err != nil {
 		return Credential{}, "", err
 	}
 	return TokenCredential(source), how, nil

@@ -66,6 +66,7 @@ type Store struct {
 	host      string // and port
 	wire      *wire
 	pace      pace
+	cred      Credential
 	secrets   []string // never to be shown
 }
 
@@ -91,7 +92,7 @@ func Open(loc store.Location, cred Credential, opts Options) (*Store, error) {
 	if rt == nil {
 		rt = newTransport(connections)
 	}
-	s := &Store{loc: loc, pace: opts.pace.orDefault(), secrets: cred.secrets()}
+	s := &Store{loc: loc, pace: opts.pace.orDefault(), cred: cred, secrets: cred.secrets()}
 	s.wire = &wire{rt: rt, quiet: s.pace.stall}
 	if u, err := url.Parse(loc.Endpoint); err == nil {
 		s.host = u.Host

@@ -1,12 +1,17 @@
 package azure
 
 import (
+	"cmp"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -46,7 +51,7 @@ func SASCredential(sas string) (Credential, error) {
 
 // TokenCredential sends bearer tokens of Entra ID; https only.
 func TokenCredential(token azcore.TokenCredential) Credential {
-	return Credential{token: signIn{token}}
+	return Credential{token: &signIn{source: token}}
 }
 
 // Token is the source of bearer tokens, for other services of Azure; nil if the
@@ -68,6 +73,20 @@ func (c Credential) String() string {
 
 // GoString keeps secrets out of %#v.
 func (c Credential) GoString() string { return "azure.Credential(" + c.String() + ")" }
+
+// expired is when a shared access signature ended, if that was before now; else zero.
+func (c Credential) expired(now time.Time) time.Time {
+	values, err := url.ParseQuery(c.sas)
+	if err != nil {
+		return time.Time{}
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", time.DateOnly} {
+		if end, err := time.Parse(layout, values.Get("se")); err == nil && end.Before(now) {
+			return end
+		}
+	}
+	return time.Time{}
+}
 
 // check refuses to send a secret where it must not go.
 func (c Credential) check(loc store.Location, anyHost bool) error {
@@ -131,17 +150,63 @@ func (c Credential) secrets() []string {
 }
 
 // signIn marks the errors of a source of tokens, so that they read as "not signed in"
-// and are not tried again; but not those of the network.
-type signIn struct{ source azcore.TokenCredential }
+// and are not tried again; but not those of the network. It notes whose the tokens are.
+type signIn struct {
+	source azcore.TokenCredential
+	who    atomic.Pointer[Identity]
+}
 
 // GetToken implements azcore.TokenCredential.
-func (s signIn) GetToken(ctx context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
+func (s *signIn) GetToken(ctx context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
 	token, err := s.source.GetToken(ctx, opts)
 	var unreachable *unreachableError
 	if err != nil && ctx.Err() == nil && !errors.As(err, &unreachable) {
 		return token, &tokenError{err}
 	}
+	if err == nil {
+		s.who.Store(identityOf(token.Token))
+	}
 	return token, err
+}
+
+// Identity is whom Entra ID takes a sign-in for.
+type Identity struct {
+	ObjectID string
+	Name     string // jane@clinic.example; "" of an application
+	Tenant   string // its id
+	App      bool   // an application or a machine, and no person
+}
+
+// Who is the identity behind the latest token; nil if there was none, or it does not say.
+func (c Credential) Who() *Identity {
+	if s, ok := c.token.(*signIn); ok {
+		return s.who.Load()
+	}
+	return nil
+}
+
+// identityOf reads a token's claims, which its receiver alone can verify: they serve messages.
+func identityOf(token string) *Identity {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	data, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil
+	}
+	var claims struct{ OID, UPN, TID, IDTyp, Unique_Name, Preferred_Username string }
+	if json.Unmarshal(data, &claims) != nil || !plain(claims.OID) {
+		return nil
+	}
+	return &Identity{ObjectID: claims.OID, Name: cmp.Or(claims.UPN, claims.Preferred_Username, claims.Unique_Name), Tenant: claims.TID, App: claims.IDTyp == "app"}
+}
+
+// plain reports whether an id is one that a shell takes as it is.
+func plain(id string) bool {
+	return id != "" && !strings.ContainsFunc(id, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
 }
 
 // tokenError: Entra ID gave no token.

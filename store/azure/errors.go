@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -24,13 +25,21 @@ const NotSignedIn = "NotSignedIn"
 // error, which it wraps. It wraps a sentinel of package store where one fits, or the
 // network's error; neither it nor what it wraps holds a key, a signature or a token.
 type Error struct {
+	Endpoint  string // of the account
+	Account   string
 	Container string
 	Op        string        // "put", "get", "list", "delete", "create container", "probe", "open"
 	Name      string        // the object or the prefix; may be empty
+	Blob      string        // the object's whole name in the container
 	Status    int           // of HTTP; 0 if there was no answer
 	Code      string        // the service's x-ms-error-code, such as AuthorizationFailure, or NotSignedIn
 	RequestID string        // the service's, for a support request
 	Skew      time.Duration // how far the service's clock was ahead of this device's; 0 without an answer
+
+	With    string    // what signed in, as Credential.String says
+	Who     *Identity // who signed in with Entra ID, as far as is known
+	Tenant  string    // the account's, where the service names it
+	Expired time.Time // when the shared access signature ended; zero if it has not
 
 	message string // why, for a person
 	err     error  // what Unwrap returns
@@ -59,7 +68,8 @@ func (e *Error) Unwrap() error { return e.err }
 // fail makes an *Error of what an operation came to. ctx is the caller's: its end is not
 // mistaken for a timeout of ours, nor the other way round.
 func (s *Store) fail(ctx context.Context, op, name string, err error) *Error {
-	e := &Error{Container: s.loc.Container, Op: op, Name: name, err: err}
+	e := &Error{Endpoint: s.loc.Endpoint, Account: s.loc.Account, Container: s.loc.Container, Op: op, Name: name, Blob: s.full(name), err: err,
+		With: s.cred.String(), Who: s.cred.Who(), Expired: s.cred.expired(s.Now())}
 	var answer *azcore.ResponseError
 	var token *tokenError
 	var unreachable *unreachableError
@@ -115,6 +125,7 @@ func (e *Error) answered(a *azcore.ResponseError) {
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			e.Skew = time.Until(date).Round(time.Second)
 		}
+		e.Tenant = tenantIn(resp.Header.Get("WWW-Authenticate"))
 		words = firstLine(resp, words)
 	}
 	if e.err = sentinel(a, e.Op); e.err == nil {
@@ -124,11 +135,31 @@ func (e *Error) answered(a *azcore.ResponseError) {
 	e.message = e.err.Error()
 	if e.err == store.ErrDenied {
 		e.message += ": " + words
-		if e.Skew.Abs() > maxSkew {
+		if e.Skewed() {
 			e.message += fmt.Sprintf("; this computer's clock is %v off: set it right", e.Skew.Abs())
 		}
 	}
 }
+
+// tenantIn is the tenant of a challenge's authorization_uri, "" if it has none.
+func tenantIn(challenge string) string {
+	_, uri, _ := strings.Cut(challenge, "authorization_uri=")
+	if end := strings.IndexAny(uri, " ,"); end >= 0 {
+		uri = uri[:end]
+	}
+	uri = strings.Trim(uri, `"`)
+	u, err := url.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	if tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/"); plain(tenant) && tenant != "common" {
+		return tenant
+	}
+	return ""
+}
+
+// Skewed reports whether the clocks here and there are too far apart for a sign-in.
+func (e *Error) Skewed() bool { return e.Skew.Abs() > maxSkew }
 
 // maxSkew is how far a clock may be off before the service refuses what it dates.
 const maxSkew = 15 * time.Minute
