@@ -357,7 +357,7 @@ func (s *State) checkpoint(e *Entry, p seal.Principal, sc *scalars) (func(), err
 	if err := errors.Join(need(p, seal.Push), content(e, &c)); err != nil {
 		return nil, err
 	}
-	if c.Covers != s.position || c.Payload != sha256.Sum256(s.Payload()) && !s.breaks(trustPayload) {
+	if c.Covers != s.position || c.Payload != s.payloadHash() && !s.breaks(trustPayload) {
 		return nil, voidf("its state is not the one here")
 	}
 	if c.Horizon < s.scalars.Horizon || c.Horizon > e.Position {

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"math/bits"
 	"slices"
 
@@ -136,6 +137,9 @@ type State struct {
 	tags       map[tagKey]snapshotTag
 
 	broken breach
+
+	hash hash.Hash // of the balance
+	buf  []byte    // of an element
 }
 
 // newState is State(0) of a repository.
@@ -261,21 +265,30 @@ func (s *State) Digest() Hash {
 	return sha256.Sum256(append(b, bal[:]...))
 }
 
-func (s *State) mac(element any) (out [32]byte) {
-	h := hmac.New(sha256.New, s.secret[:])
-	h.Write(canon.Marshal(element))
-	h.Sum(out[:0])
+// mac is what an element adds to the balance.
+func (s *State) mac(e element) [32]byte {
+	s.buf = e.append(s.buf[:0])
+	return s.macOf(s.buf)
+}
+
+func (s *State) macOf(encoding []byte) (out [32]byte) {
+	if s.hash == nil {
+		s.hash = hmac.New(sha256.New, s.secret[:])
+	}
+	s.hash.Reset()
+	s.hash.Write(encoding)
+	s.hash.Sum(out[:0])
 	return out
 }
 
 // put replaces m[k] by v and keeps the balance.
-func put[K comparable, V any](s *State, m map[K]V, k K, v V) {
+func put[K comparable, V element](s *State, m map[K]V, k K, v V) {
 	remove(s, m, k)
 	m[k] = v
 	s.balance.add(s.mac(v))
 }
 
-func remove[K comparable, V any](s *State, m map[K]V, k K) {
+func remove[K comparable, V element](s *State, m map[K]V, k K) {
 	if old, ok := m[k]; ok {
 		s.balance.sub(s.mac(old))
 		delete(m, k)
@@ -293,40 +306,39 @@ func (s *State) setScalars(v scalars) {
 // Payload is the canonical encoding of State(N), what a checkpoint keeps: all elements in
 // ascending byte order, each after its length (u32).
 func (s *State) Payload() []byte {
-	var all [][]byte
-	add := func(v any) { all = append(all, canon.Marshal(v)) }
-	add(s.scalars)
-	for _, v := range s.snapshots {
-		add(v)
-	}
-	for _, v := range s.workspaces {
-		add(v)
-	}
-	for _, v := range s.packs {
-		add(v)
-	}
-	for _, v := range s.segments {
-		add(v)
-	}
-	for _, v := range s.dead {
-		add(v)
-	}
-	for _, v := range s.members {
-		add(v)
-	}
-	for _, v := range s.holds {
-		add(v)
-	}
-	for _, v := range s.tags {
-		add(v)
-	}
-	slices.SortFunc(all, bytes.Compare)
-	var out []byte
-	for _, e := range all {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(e)))
-		out = append(out, e...)
+	p := s.sorted()
+	out := make([]byte, 0, len(p.buf))
+	for _, at := range p.at {
+		out = append(out, p.element(at)...)
 	}
 	return out
+}
+
+// payloadHash is the SHA-256 of the payload.
+func (s *State) payloadHash() (out Hash) {
+	h := sha256.New()
+	p := s.sorted()
+	for _, at := range p.at {
+		h.Write(p.element(at))
+	}
+	h.Sum(out[:0])
+	return out
+}
+
+// sorted is the payload in pieces.
+func (s *State) sorted() *sorted {
+	p := &sorted{buf: make([]byte, 0, 128*(len(s.packs)+len(s.dead))+384*len(s.snapshots)+64<<10)}
+	p.add(s.scalars)
+	addAll(p, s.snapshots)
+	addAll(p, s.workspaces)
+	addAll(p, s.packs)
+	addAll(p, s.segments)
+	addAll(p, s.dead)
+	addAll(p, s.members)
+	addAll(p, s.holds)
+	addAll(p, s.tags)
+	slices.SortFunc(p.at, func(a, b uint32) int { return bytes.Compare(p.element(a)[4:], p.element(b)[4:]) })
+	return p
 }
 
 var errState = errors.New("bad state payload")
@@ -361,21 +373,21 @@ func parseState(payload []byte, position uint64, repo seal.RepoID, secret [32]by
 			err = canon.Unmarshal(e, &s.scalars)
 			s.balance.add(s.mac(s.scalars))
 		case tagSnapshot:
-			err = load(s, s.snapshots, e, func(v Snapshot) pack.ID { return v.ID })
+			err = load(s, s.snapshots, e, parse, func(v Snapshot) pack.ID { return v.ID })
 		case tagWorkspace:
-			err = load(s, s.workspaces, e, func(v WorkspaceInfo) Workspace { return v.ID })
+			err = load(s, s.workspaces, e, parse, func(v WorkspaceInfo) Workspace { return v.ID })
 		case tagPack:
-			err = load(s, s.packs, e, func(v Pack) pack.Key { return v.Key })
+			err = load(s, s.packs, e, parsePack, func(v Pack) pack.Key { return v.Key })
 		case tagSegment:
-			err = load(s, s.segments, e, func(v segment) Hash { return v.Name })
+			err = load(s, s.segments, e, parse, func(v segment) Hash { return v.Name })
 		case tagDead:
-			err = load(s, s.dead, e, func(v DeadName) string { return v.Name })
+			err = load(s, s.dead, e, parseDead, func(v DeadName) string { return v.Name })
 		case tagMember:
-			err = load(s, s.members, e, func(v Member) seal.ID { return v.Principal.ID })
+			err = load(s, s.members, e, parse, func(v Member) seal.ID { return v.Principal.ID })
 		case tagHold:
-			err = load(s, s.holds, e, func(v Hold) pack.ID { return v.Snapshot })
+			err = load(s, s.holds, e, parse, func(v Hold) pack.ID { return v.Snapshot })
 		case tagTag:
-			err = load(s, s.tags, e, func(v snapshotTag) tagKey { return tagKey{v.Snapshot, v.Word} })
+			err = load(s, s.tags, e, parse, func(v snapshotTag) tagKey { return tagKey{v.Snapshot, v.Word} })
 		default:
 			err = ErrTooNew
 		}
@@ -389,14 +401,15 @@ func parseState(payload []byte, position uint64, repo seal.RepoID, secret [32]by
 	return s, nil
 }
 
-func load[K comparable, V any](s *State, m map[K]V, e []byte, key func(V) K) error {
-	var v V
-	if err := canon.Unmarshal(e, &v); err != nil {
+func load[K comparable, V element](s *State, m map[K]V, e []byte, parse func([]byte) (V, error), key func(V) K) error {
+	v, err := parse(e)
+	if err != nil {
 		return err
 	}
-	if _, dup := m[key(v)]; dup {
-		return errState
+	n := len(m)
+	if m[key(v)] = v; len(m) == n {
+		return errState // twice
 	}
-	put(s, m, key(v), v)
+	s.balance.add(s.macOf(e))
 	return nil
 }

@@ -257,20 +257,12 @@ func TestDigestCommitsToEverything(t *testing.T) {
 	}
 	other := newState(testRepo, [32]byte{1})
 	for _, e := range elements(base.state().Payload()) {
-		other.balance.add(macOf(other, e))
+		other.balance.add(other.macOf(e))
 	}
 	other.position = 7
 	if _, same := digests[other.Digest()]; same {
 		t.Error("the balance does not depend on its secret")
 	}
-}
-
-func macOf(s *State, element []byte) [32]byte {
-	var any []any
-	if err := canon.Unmarshal(element, &any); err != nil {
-		panic(err)
-	}
-	return s.mac(any)
 }
 
 func TestStateAnswers(t *testing.T) {
