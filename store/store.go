@@ -90,6 +90,22 @@ type Store interface {
 	Now() time.Time
 }
 
+// Leftovers are what a store still holds of objects that were deleted, and its owner pays for.
+type Leftovers struct {
+	Objects int
+	Bytes   int64     // of these
+	Until   time.Time // when the last of them goes
+
+	Versions     int // that stay until somebody, or a rule of the owner's, deletes them
+	VersionBytes int64
+}
+
+// A Keeper is a Store where deleted is not always gone at once, and that can tell what is left. An
+// error means that it cannot be seen with this credential, or not now.
+type Keeper interface {
+	Leftovers(ctx context.Context) (Leftovers, error)
+}
+
 // ValidName reports whether a driver must accept name.
 func ValidName(name string) bool {
 	if name == "" || len(name) > 512 {

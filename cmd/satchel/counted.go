@@ -36,6 +36,16 @@ func (c *counted) made() stats.Calls {
 	return stats.Calls{Writes: c.writes.Load(), Reads: c.reads.Load(), Lists: c.lists.Load()}
 }
 
+// leftovers is what the store still holds of what was deleted; ok is false if it is of a kind that
+// holds nothing.
+func (c *counted) leftovers(ctx context.Context) (left store.Leftovers, ok bool, err error) {
+	k, ok := c.Store.(store.Keeper)
+	if ok {
+		left, err = k.Leftovers(ctx)
+	}
+	return left, ok, err
+}
+
 func (c *counted) Put(ctx context.Context, name string, data []byte) error {
 	c.calls.Add(1)
 	c.writes.Add(1)

@@ -101,6 +101,9 @@ func (p *pruning) pruned(out *retention.Report) {
 		if out.Waiting > 0 {
 			f["waiting_until"] = stamp(until.UnixNano())
 		}
+		if out.Deleted > 0 {
+			p.leftovers()
+		}
 		a.json("summary", f)
 		return
 	}
@@ -110,12 +113,41 @@ func (p *pruning) pruned(out *retention.Report) {
 	if out.Waiting > 0 {
 		a.say("%s of %s wait for a later prune to delete them, the last from %s on. Until then: satchel unforget", count(out.Waiting, "object"), size(out.WaitBytes), moment(until.UnixNano()))
 	}
+	if out.Deleted > 0 {
+		p.leftovers()
+	}
 	if denied > 0 {
 		a.note("%s cannot be deleted from here: that needs the right to delete (the role Storage Blob Data Contributor, or a SAS that may delete). "+
 			"They are dead, and a prune by somebody who has it deletes them: satchel prune --plan lists them", count(denied, "object"))
 	}
 	if held > 0 {
 		a.note("%s kept by the store, which has a hold or a retention policy of its own; a later prune deletes what it lets go", countVerb(held, "object is", "objects are"))
+	}
+}
+
+// leftovers tells what the store still holds of what was deleted, now or earlier.
+func (p *pruning) leftovers() {
+	a := p.a
+	left, ok, err := p.store.leftovers(a.ctx)
+	switch {
+	case !ok:
+	case err != nil:
+		a.note("Whether soft delete or versioning of the account still keeps what was deleted cannot be seen from here: %v", err)
+	case a.JSON:
+		f := map[string]any{"objects": left.Objects, "bytes": left.Bytes, "until": nil, "versions": left.Versions, "bytes_versions": left.VersionBytes}
+		if left.Objects > 0 {
+			f["until"] = stamp(left.Until.UnixNano())
+		}
+		a.json("leftovers", f)
+	default:
+		if left.Objects > 0 {
+			a.say("Soft delete of the account still keeps %s of %s that were deleted, the last until %s; they cost what they did.",
+				count(left.Objects, "object"), size(left.Bytes), moment(left.Until.UnixNano()))
+		}
+		if left.Versions > 0 {
+			a.say("Versioning of the account still keeps %s of %s that were deleted, until somebody or a lifecycle rule there deletes those versions; they cost what they did.",
+				count(left.Versions, "object"), size(left.VersionBytes))
+		}
 	}
 }
 

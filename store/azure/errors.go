@@ -28,7 +28,7 @@ type Error struct {
 	Endpoint  string // of the account
 	Account   string
 	Container string
-	Op        string        // "put", "get", "list", "delete", "create container", "probe", "open"
+	Op        string        // "put", "get", "list", "list deleted", "delete", "create container", "probe", "open"
 	Name      string        // the object or the prefix; may be empty
 	Blob      string        // the object's whole name in the container
 	Status    int           // of HTTP; 0 if there was no answer

@@ -29,8 +29,10 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[store.Object,
 	}
 }
 
-// errStop: the consumer wants no more.
-var errStop = errors.New("stop")
+var (
+	errStop    = errors.New("stop") // the consumer wants no more
+	errRepeats = errors.New("the service repeats a page")
+)
 
 func (s *Store) list(ctx context.Context, prefix string, yield func(store.Object, error) bool) error {
 	if !store.ValidPrefix(prefix) {
@@ -38,7 +40,7 @@ func (s *Store) list(ctx context.Context, prefix string, yield func(store.Object
 	}
 	marker, last, size := "", "", int32(firstPage)
 	for {
-		page, err := s.page(ctx, prefix, marker, size)
+		page, err := s.page(ctx, prefix, marker, size, container.ListBlobsInclude{})
 		if err != nil {
 			return err
 		}
@@ -59,15 +61,15 @@ func (s *Store) list(ctx context.Context, prefix string, yield func(store.Object
 			return nil
 		}
 		if next == marker { // a page may be empty, but goes on elsewhere
-			return errors.New("the service repeats a page")
+			return errRepeats
 		}
 		marker, size = next, otherPage
 	}
 }
 
 // page fetches one page of a listing.
-func (s *Store) page(ctx context.Context, prefix, marker string, size int32) (container.ListBlobsFlatResponse, error) {
-	opts := &container.ListBlobsFlatOptions{MaxResults: to.Ptr(size)}
+func (s *Store) page(ctx context.Context, prefix, marker string, size int32, what container.ListBlobsInclude) (container.ListBlobsFlatResponse, error) {
+	opts := &container.ListBlobsFlatOptions{MaxResults: to.Ptr(size), Include: what}
 	if full := s.full(prefix); full != "" {
 		opts.Prefix = to.Ptr(full)
 	}
