@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"sync"
+	"unsafe"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -109,6 +110,15 @@ func (x *Index) parsed(n uint32, enc []byte) (*pack.Directory, error) {
 	return d, nil
 }
 
+// Has reports whether a pack is in the index.
+func (x *Index) Has(k pack.Key) (ok bool, err error) {
+	err = x.view(func(tx *bolt.Tx) error {
+		_, ok, err = findPack(tx.Bucket(bPacks), k)
+		return err
+	})
+	return ok, err
+}
+
 // Directory returns the directory of a pack; ok is false if the pack is not in the index.
 func (x *Index) Directory(k pack.Key) (d *pack.Directory, ok bool, err error) {
 	err = x.view(func(tx *bolt.Tx) error {
@@ -129,8 +139,13 @@ func (x *Index) Directory(k pack.Key) (d *pack.Directory, ok bool, err error) {
 	return d, d != nil, err
 }
 
-// cacheBytes bounds the encodings of the directories that are kept parsed.
+// cacheBytes bounds the directories that are kept parsed.
 const cacheBytes = 32 << 20
+
+// weight is about how many bytes a parsed directory takes.
+func weight(d *pack.Directory) int {
+	return len(d.Encoding()) + len(d.Frames())*int(unsafe.Sizeof(pack.FrameInfo{}))
+}
 
 // cache keeps the directories that were used last.
 type cache struct {
@@ -166,10 +181,10 @@ func (c *cache) put(n uint32, d *pack.Directory) {
 		c.by = make(map[uint32]*list.Element)
 	}
 	c.by[n] = c.order.PushFront(cached{n, d})
-	c.bytes += len(d.Encoding())
+	c.bytes += weight(d)
 	for c.bytes > cacheBytes && c.order.Len() > 1 {
 		old := c.order.Remove(c.order.Back()).(cached)
 		delete(c.by, old.number)
-		c.bytes -= len(old.d.Encoding())
+		c.bytes -= weight(old.d)
 	}
 }

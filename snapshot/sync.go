@@ -38,11 +38,12 @@ func SyncIndex(ctx context.Context, log *ledger.Log, x *index.Index) error {
 		}
 	}
 	var want []ledger.Pack
-	for _, p := range s.Packs() {
+	for p := range s.LivePacks() {
 		if !here[p.Key] {
 			want = append(want, p)
 		}
 	}
+	slices.SortFunc(want, ledger.Pack.Compare)
 	var add []index.Pack
 	size := 0
 	update := func(to index.Tie, gone []pack.Key) error {

@@ -51,20 +51,24 @@ func seeded(t *testing.T) *mrand.Rand {
 
 // computer is a device whose program runs as a process of its own.
 type computer struct {
-	t    *testing.T
+	t    testing.TB
 	env  []string
 	home string
 	ws   string
 }
 
-func newComputer(t *testing.T, name, store string) *computer {
+func newComputer(t testing.TB, name, store string) *computer {
 	c := &computer{t: t, home: t.TempDir(), ws: filepath.Join(t.TempDir(), "clinic")}
 	if err := os.Mkdir(c.ws, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c.env = append(os.Environ(), "HOME="+c.home, "XDG_CONFIG_HOME="+c.home+"/config", "XDG_STATE_HOME="+c.home+"/state", "XDG_CACHE_HOME="+c.home+"/cache",
-		"XDG_DATA_HOME="+c.home+"/data", "SATCHEL_STORE="+store, "SATCHEL_DEVICE="+name, "SATCHEL_PASSPHRASE=correct horse battery")
+	c.env = c.environ(name, store)
 	return c
+}
+
+func (c *computer) environ(name, store string) []string {
+	return append(os.Environ(), "HOME="+c.home, "XDG_CONFIG_HOME="+c.home+"/config", "XDG_STATE_HOME="+c.home+"/state", "XDG_CACHE_HOME="+c.home+"/cache",
+		"XDG_DATA_HOME="+c.home+"/data", "SATCHEL_STORE="+store, "SATCHEL_DEVICE="+name, "SATCHEL_PASSPHRASE=correct horse battery")
 }
 
 func (c *computer) command(args ...string) *exec.Cmd {

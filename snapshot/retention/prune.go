@@ -87,7 +87,7 @@ func (p *Prune) Run(ctx context.Context) (*Report, error) {
 	if p.DryRun {
 		return out, nil
 	}
-	if err := p.again(ctx, r, func() error { return p.repack(ctx, r, out) }); err != nil {
+	if err := p.again(ctx, r, func() error { return p.repack(ctx, r, listed, out) }); err != nil {
 		return out, err
 	}
 	if err := p.compact(ctx, listed); err != nil && !errors.Is(err, errMoved) {
@@ -183,7 +183,11 @@ func (p *Prune) condemn(ctx context.Context, r *reach, listed *listing, out *Rep
 	if err != nil {
 		return err
 	}
-	names := append(dead, idle...)
+	listed.condemned(dead)
+	names := idle
+	for _, lp := range dead {
+		names = append(names, lp.Key.Name())
+	}
 	slices.Sort(names)
 	if p.DryRun {
 		out.Condemned, out.Repacked = len(names)+len(some), len(some)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"satchel/index"
 	"satchel/snapshot"
@@ -23,10 +22,9 @@ type reach struct {
 	damaged map[pack.Key]bool // packs that hold nothing, if another has it too
 
 	position uint64
-	packs    map[pack.Key]bool // live, when they were marked
-	marked   map[pack.Key]*bits
-	opened   map[role]*bits   // chunks of which all that they name is marked too
-	walked   map[pack.ID]bool // snapshots
+	marked   map[pack.Key]*bits // nil: all is to be computed anew
+	opened   map[role]*bits     // chunks of which all that they name is marked too
+	walked   map[pack.ID]bool   // snapshots
 }
 
 // A role is what a chunk of a pack is read as: a directory, or a list that has so many levels. The
@@ -50,30 +48,26 @@ func (b *bits) set(n int) {
 	(*b)[n/64] |= 1 << (n % 64)
 }
 
-// update brings it to the ledger's present state, which the index has too. Where a pack has
-// died since, all is computed anew, as chunks may be elsewhere now (R3). It stops at the first
+// update brings it to the ledger's present state, which the index has too. Where a pack that is
+// needed has died since, all is computed anew, as chunks may be elsewhere now (R3). It stops at the first
 // thing that is missing.
 func (r *reach) update(ctx context.Context) error {
 	s := r.log.State()
-	for k := range r.packs {
+	for k := range r.marked {
 		if _, live := s.Pack(k); !live {
-			r.packs = nil
+			r.marked = nil
 			break
 		}
 	}
-	if r.packs == nil {
+	if r.marked == nil {
 		r.marked, r.opened, r.walked = map[pack.Key]*bits{}, nil, map[pack.ID]bool{}
-	}
-	r.packs = map[pack.Key]bool{}
-	for _, p := range s.Packs() {
-		r.packs[p.Key] = true
 	}
 	for _, v := range s.Snapshots(ledger.Workspace{}) {
 		if r.walked[v.ID] || r.skip[v.ID] {
 			continue
 		}
 		if err := r.snapshot(ctx, v); err != nil {
-			r.packs = nil // what it had opened is not all marked
+			r.marked = nil // what it had opened is not all marked
 			return fmt.Errorf("snapshot %x: %w", v.ID[:4], err)
 		}
 		r.walked[v.ID] = true
@@ -215,21 +209,26 @@ func (r *reach) ids(ctx context.Context, ids []byte, depth int) error {
 	return nil
 }
 
-// need is what of a pack is needed, in bytes as stored, and which chunks.
-func (r *reach) need(d *pack.Directory, k pack.Key) (stored int64, chunks bits) {
+// stored is how many bytes of a pack are needed. known is false if nobody can tell what it holds.
+func (r *reach) stored(k pack.Key) (bytes int64, known bool, err error) {
 	b := r.marked[k]
 	if b == nil {
-		return 0, nil
+		known, err = r.index.Has(k)
+		return 0, known, err
+	}
+	d, known, err := r.index.Directory(k)
+	if err != nil || !known {
+		return 0, false, err
 	}
 	for _, f := range d.Frames() {
 		for c := f.First; c < f.First+f.Chunks; c++ {
 			if b.has(c) {
-				stored += int64(f.Stored)
+				bytes += int64(f.Stored)
 				break
 			}
 		}
 	}
-	return stored, slices.Clone(*b)
+	return bytes, true, nil
 }
 
 // within reports whether no chunk of a pack is needed but those that rp says.
@@ -252,7 +251,6 @@ func (r *reach) moved(some []repackPack) error {
 	for _, rp := range some {
 		b := r.marked[rp.pack.Key]
 		delete(r.marked, rp.pack.Key)
-		delete(r.packs, rp.pack.Key)
 		for c := range rp.dir.Len() {
 			if b != nil && b.has(c) {
 				if _, err := r.mark(rp.dir.ID(c)); err != nil {

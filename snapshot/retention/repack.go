@@ -17,37 +17,36 @@ import (
 // repackPack is a pack of which only a part is needed, or that is small.
 type repackPack struct {
 	pack   ledger.Pack
-	dir    *pack.Directory
-	stored int64 // bytes that are needed
-	need   bits  // chunks
+	stored int64           // bytes that are needed
+	dir    *pack.Directory // of those that are about to be copied
+	need   bits            // chunks
 }
 
-// packs lists the packs that nobody needs, and those to be written anew.
-func (p *Prune) packs(r *reach, out *Report) (dead []string, some []repackPack, err error) {
+// packs lists the packs that nobody needs, and those to be written anew, in the order in which
+// they were registered.
+func (p *Prune) packs(r *reach, out *Report) (dead []ledger.Pack, some []repackPack, err error) {
 	small := map[seal.Kind][]repackPack{}
 	out.Live = 0
-	for _, lp := range p.Push.Log.State().Packs() {
-		d, ok, err := p.Push.Index.Directory(lp.Key)
+	for lp := range p.Push.Log.State().LivePacks() {
+		stored, known, err := r.stored(lp.Key)
 		if err != nil {
 			return nil, nil, err
-		} else if !ok {
-			continue // nobody can tell what it holds
 		}
-		stored, need := r.need(d, lp.Key)
-		rp := repackPack{lp, d, stored, need}
 		target := int64(pack.DataTarget)
 		if lp.Key.Kind() == seal.Tree {
 			target = pack.TreeTarget
 		}
 		switch {
+		case !known: // nobody can tell what it holds
+			continue
 		case stored == 0:
-			dead = append(dead, lp.Key.Name())
+			dead = append(dead, lp)
 			continue
 		case p.Push.Damaged[lp.Key]: // what it still gives a repair may need
 		case float64(stored) < repackBelow*float64(lp.Size) && lp.Size-stored > worthwhile:
-			some = append(some, rp)
+			some = append(some, repackPack{pack: lp, stored: stored})
 		case lp.Size < target/smallShare:
-			small[lp.Key.Kind()] = append(small[lp.Key.Kind()], rp)
+			small[lp.Key.Kind()] = append(small[lp.Key.Kind()], repackPack{pack: lp, stored: stored})
 		}
 		out.Live += lp.Size
 	}
@@ -56,12 +55,29 @@ func (p *Prune) packs(r *reach, out *Report) (dead []string, some []repackPack, 
 			some = append(some, small[kind]...)
 		}
 	}
+	slices.SortFunc(dead, ledger.Pack.Compare)
+	slices.SortFunc(some, func(a, b repackPack) int { return a.pack.Compare(b.pack) })
 	return dead, some, nil
+}
+
+// load reads the directories of packs that are about to be copied. One that has gone is left out.
+func (p *Prune) load(r *reach, some []repackPack) (out []repackPack, err error) {
+	for _, rp := range some {
+		var ok bool
+		if rp.dir, ok, err = p.Push.Index.Directory(rp.pack.Key); err != nil {
+			return nil, err
+		}
+		if b := r.marked[rp.pack.Key]; ok && b != nil {
+			rp.need = slices.Clone(*b)
+			out = append(out, rp)
+		}
+	}
+	return out, nil
 }
 
 // repack copies what is needed of packs that hold little of it, a batch at a time, and condemns
 // them.
-func (p *Prune) repack(ctx context.Context, r *reach, out *Report) error {
+func (p *Prune) repack(ctx context.Context, r *reach, listed *listing, out *Report) error {
 	_, some, err := p.packs(r, out)
 	if err != nil {
 		return err
@@ -72,7 +88,7 @@ func (p *Prune) repack(ctx context.Context, r *reach, out *Report) error {
 			size += some[n].stored
 			n++
 		}
-		if err := p.batch(ctx, r, some[:n], out); err != nil {
+		if err := p.batch(ctx, r, some[:n], listed, out); err != nil {
 			return err
 		}
 		some = some[n:]
@@ -82,7 +98,11 @@ func (p *Prune) repack(ctx context.Context, r *reach, out *Report) error {
 
 // batch is the repack of some packs. Where the ledger goes on meanwhile, the packs are condemned
 // all the same of which nothing is needed but what was copied.
-func (p *Prune) batch(ctx context.Context, r *reach, some []repackPack, out *Report) error {
+func (p *Prune) batch(ctx context.Context, r *reach, some []repackPack, listed *listing, out *Report) error {
+	some, err := p.load(r, some)
+	if err != nil {
+		return err
+	}
 	copied, err := p.Push.Copy(ctx, func(add func(seal.Kind, *pack.Frame) error) error { return p.copyAll(ctx, some, add) })
 	if errors.Is(err, store.ErrNotFound) && moved(ctx, p.Push.Log) {
 		return errMoved
@@ -91,9 +111,10 @@ func (p *Prune) batch(ctx context.Context, r *reach, some []repackPack, out *Rep
 	}
 	for range attempts {
 		c := ledger.CondemnContent{Packs: copied.Refs, Segments: copied.Segments}
+		var old []ledger.Pack
 		for _, rp := range some {
 			if _, live := p.Push.Log.State().Pack(rp.pack.Key); live && r.within(rp) {
-				c.Names = append(c.Names, rp.pack.Key.Name())
+				c.Names, old = append(c.Names, rp.pack.Key.Name()), append(old, rp.pack)
 			}
 		}
 		if len(c.Names) == 0 || !p.Push.Log.State().Takes(copied.Refs, copied.Segments) {
@@ -102,6 +123,7 @@ func (p *Prune) batch(ctx context.Context, r *reach, some []repackPack, out *Rep
 		slices.Sort(c.Names)
 		err := p.append(ctx, r, c)
 		if err == nil {
+			listed.condemned(old)
 			out.Condemned += len(c.Names)
 			out.Repacked += len(c.Names)
 			out.Copied += copied.Bytes

@@ -12,24 +12,47 @@ import (
 	"satchel/store/pack"
 )
 
-// listing is what the store holds, of the kinds that may be deleted.
+// listing is what the store holds, of the kinds that may be deleted, beside the packs that were live.
 type listing struct {
-	objects map[string]store.Object
-	now     time.Time // of the store
+	objects  map[string]store.Object
+	gone     map[string]bool // what was deleted since
+	position uint64          // of the state whose live packs are left out
+	now      time.Time       // of the store
 }
 
 func (p *Prune) list(ctx context.Context) (*listing, error) {
-	l := &listing{objects: map[string]store.Object{}}
+	s := p.Push.Log.State()
+	l := &listing{objects: map[string]store.Object{}, gone: map[string]bool{}, position: s.Position()}
 	for _, prefix := range []string{"d/", "i/", "s/", "t/"} {
 		for o, err := range p.Push.Store.List(ctx, prefix) {
 			if err != nil {
 				return nil, fmt.Errorf("listing: %w", err)
+			}
+			if k, err := pack.ParseName(o.Name); err == nil {
+				if _, live := s.Pack(k); live {
+					continue
+				}
 			}
 			l.objects[o.Name] = o
 		}
 	}
 	l.now = p.Push.Store.Now()
 	return l, nil
+}
+
+// condemned adds packs that were live.
+func (l *listing) condemned(packs []ledger.Pack) {
+	for _, lp := range packs {
+		name := lp.Key.Name()
+		l.objects[name] = store.Object{Name: name, Size: lp.Size}
+	}
+}
+
+// there reports whether a dead name's object may be in the store. Of what was live when it was listed,
+// and others have condemned, that is not known.
+func (l *listing) there(d ledger.DeadName) bool {
+	_, seen := l.objects[d.Name]
+	return seen || d.Position > l.position && !l.gone[d.Name]
 }
 
 // unregistered adds objects that no entry names, and that have lain for so long that nobody
@@ -39,9 +62,6 @@ func (p *Prune) unregistered(ctx context.Context, listed *listing) (names []stri
 	live := map[string]bool{}
 	for _, h := range s.Segments() {
 		live[ledger.SegmentName(h)] = true
-	}
-	for _, lp := range s.Packs() {
-		live[lp.Key.Name()] = true
 	}
 	states, err := p.Push.Log.StateObjects(ctx, 2)
 	if err != nil {
@@ -55,8 +75,8 @@ func (p *Prune) unregistered(ctx context.Context, listed *listing) (names []stri
 			continue
 		}
 		if k, err := pack.ParseName(name); err == nil {
-			if k.Session().Began() < s.Horizon() {
-				continue // dead without an entry
+			if _, live := s.Pack(k); live || k.Session().Began() < s.Horizon() {
+				continue // needed, or dead without an entry
 			}
 		} else if name[0] != 'i' && name[0] != 's' {
 			continue // a stranger
@@ -97,6 +117,7 @@ func (p *Prune) sweep(ctx context.Context, listed *listing, out *Report) error {
 			out.Deleted++
 			out.Freed += listed.objects[name].Size
 			delete(listed.objects, name)
+			listed.gone[name] = true
 		case errors.Is(err, store.ErrDenied):
 			for _, rest := range names[i:] {
 				out.Later = append(out.Later, Later{rest, err})
@@ -129,7 +150,7 @@ func (p *Prune) checkpoint(ctx context.Context, listed *listing) error {
 	}
 	var leave []string
 	for _, d := range s.DeadNames() {
-		if _, there := listed.objects[d.Name]; !there && d.Position < horizon && len(leave) < ledger.MaxCondemned {
+		if !listed.there(d) && d.Position < horizon && len(leave) < ledger.MaxCondemned {
 			leave = append(leave, d.Name)
 		}
 	}
@@ -139,4 +160,3 @@ func (p *Prune) checkpoint(ctx context.Context, listed *listing) error {
 	slices.Sort(leave)
 	return p.Push.Log.MoveHorizon(ctx, p.Push.Me, horizon, leave)
 }
-

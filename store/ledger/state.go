@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"iter"
+	"maps"
 	"math/bits"
 	"slices"
 
@@ -198,13 +200,16 @@ func (s *State) Pack(k pack.Key) (Pack, bool) { v, ok := s.packs[k]; return v, o
 // Packs lists the live packs in the order in which they were registered.
 func (s *State) Packs() []Pack {
 	out := values(s.packs)
-	slices.SortFunc(out, func(a, b Pack) int {
-		if a.Position != b.Position {
-			return cmp.Compare(a.Position, b.Position)
-		}
-		return bytes.Compare(a.Key[:], b.Key[:])
-	})
+	slices.SortFunc(out, Pack.Compare)
 	return out
+}
+
+// LivePacks yields what Packs lists, without a copy of them all, in no order.
+func (s *State) LivePacks() iter.Seq[Pack] { return maps.Values(s.packs) }
+
+// Compare orders packs as they were registered.
+func (p Pack) Compare(q Pack) int {
+	return cmp.Or(cmp.Compare(p.Position, q.Position), bytes.Compare(p.Key[:], q.Key[:]))
 }
 
 // Segments lists the live index segments.
