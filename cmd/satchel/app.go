@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"text/tabwriter"
 	"time"
 
 	"golang.org/x/term"
@@ -115,6 +117,28 @@ func (a *app) say(format string, args ...any) {
 	if !a.Quiet && !a.JSON {
 		fmt.Fprintf(a.out, format+"\n", args...)
 	}
+}
+
+// table is lines of columns, divided by tabs, which Flush prints.
+type table struct {
+	*tabwriter.Writer
+	lines bytes.Buffer
+	out   io.Writer
+}
+
+func (a *app) table() *table {
+	t := &table{out: a.out}
+	t.Writer = tabwriter.NewWriter(&t.lines, 0, 8, 2, ' ', 0)
+	return t
+}
+
+// Flush prints all at once: the writer below writes each cell by itself.
+func (t *table) Flush() error {
+	if err := t.Writer.Flush(); err != nil {
+		return err
+	}
+	_, err := t.lines.WriteTo(t.out)
+	return err
 }
 
 // note prints a line beside the result, on standard error.

@@ -8,7 +8,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -142,7 +141,7 @@ func (s *session) printFindings(found []*finding) error {
 		}
 		return nil
 	}
-	t := tabwriter.NewWriter(s.a.out, 0, 8, 2, ' ', 0)
+	t := s.a.table()
 	fmt.Fprintln(t, "SNAPSHOTS\tFIRST\tLAST\tSIZE\tPATH")
 	for _, g := range found {
 		local := quoted(g.local)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
 
 	"satchel/snapshot"
 	"satchel/snapshot/workspace"
@@ -179,7 +178,7 @@ func (s *session) within(ctx context.Context, c snapshot.Change) (string, error)
 }
 
 func (s *session) printVersions(vs []pathVersion) error {
-	t := tabwriter.NewWriter(s.a.out, 0, 8, 2, ' ', 0)
+	t := s.a.table()
 	fmt.Fprintln(t, "  ID\tTIME\tDEVICE\tSNAPSHOTS\tSIZE")
 	for _, v := range vs {
 		fmt.Fprintf(t, "%c %x\t%s\t%s\t%s\t%s\n", v.Letter(), v.first.ID[:4], moment(v.first.Time), quoted(s.deviceName(v.first)), thousands(int64(v.snapshots)), v.size())

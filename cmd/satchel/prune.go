@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"satchel/snapshot/retention"
@@ -171,7 +170,7 @@ func (w judged) onlyHeads() (n int) {
 
 // list prints each verdict.
 func (p *pruning) list() {
-	t := tabwriter.NewWriter(p.a.out, 0, 8, 2, ' ', 0)
+	t := p.a.table()
 	for _, w := range p.all {
 		for _, v := range w.verdicts {
 			if p.a.JSON {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"satchel/snapshot/retention"
 	"satchel/store/ledger"
@@ -55,7 +54,7 @@ func (c snapshotsCmd) Run(a *app) error {
 		}
 		return nil
 	}
-	t := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	t := a.table()
 	fmt.Fprintln(t, "  ID\tTIME\tDEVICE\tFILES\tSIZE\tNEW\tWORKSPACE")
 	for _, v := range all {
 		mark := " "

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"satchel/restore"
@@ -79,7 +78,7 @@ func (s *session) listSteps(steps []snapshot.Step) error {
 		a.say("There is nothing to undo.")
 		return nil
 	}
-	t := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+	t := a.table()
 	fmt.Fprintln(t, "N\tTIME\tUNDOES\tFILES BEFORE\tSIZE")
 	for i, step := range steps {
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", i+1, moment(step.Time.UnixNano()), step.What, thousands(int64(step.Files)), size(int64(step.Bytes)))

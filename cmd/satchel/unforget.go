@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"satchel/snapshot/retention"
 	"satchel/store/ledger"
@@ -99,7 +98,7 @@ func (c unforgetCmd) complete(s *session, former []ledger.Snapshot) error {
 }
 
 func (s *session) listFormer(former []ledger.Snapshot) error {
-	t := tabwriter.NewWriter(s.a.out, 0, 8, 2, ' ', 0)
+	t := s.a.table()
 	for _, v := range former {
 		w, _ := s.state().Workspace(v.Workspace)
 		if s.a.JSON {

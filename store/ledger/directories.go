@@ -21,19 +21,19 @@ import (
 // handed on. What entries of this device's mirror have comes in the order of the ledger, so that
 // two devices number packs alike, and prefer the same of a chunk's locations.
 func (l *Log) Directories(ctx context.Context, want []Pack, yield func(p Pack, encoding []byte) error) error {
-	missing := map[pack.Key]Pack{}
+	missing := make(map[pack.Key]int, len(want)) // index in want
 	byEntry := map[uint64]bool{}
-	for _, p := range want {
-		missing[p.Key] = p
+	for i, p := range want {
+		missing[p.Key] = i
 		byEntry[p.Position] = true
 	}
 	found := func(k pack.Key, enc []byte) error {
-		p, ok := missing[k]
-		if !ok || len(enc) == 0 || Hash(sha256.Sum256(enc)) != p.Hash {
+		i, ok := missing[k]
+		if !ok || len(enc) == 0 || Hash(sha256.Sum256(enc)) != want[i].Hash {
 			return nil
 		}
 		delete(missing, k)
-		return yield(p, enc)
+		return yield(want[i], enc)
 	}
 	segments := map[Hash]bool{}
 	for _, n := range slices.Sorted(maps.Keys(byEntry)) {
@@ -79,7 +79,7 @@ func (l *Log) fromPack(ctx context.Context, p Pack) (*pack.Directory, error) {
 
 // fromSegments reads the named segments, and where all is set every live one, until
 // nothing is missing. A segment that is lost or damaged is passed over: packs describe themselves.
-func (l *Log) fromSegments(ctx context.Context, named map[Hash]bool, all bool, missing map[pack.Key]Pack, found func(pack.Key, []byte) error) error {
+func (l *Log) fromSegments(ctx context.Context, named map[Hash]bool, all bool, missing map[pack.Key]int, found func(pack.Key, []byte) error) error {
 	for _, h := range l.state.Segments() {
 		if len(missing) == 0 {
 			return nil
