@@ -149,7 +149,8 @@ func (p *Prune) skip() map[pack.ID]bool {
 	return skip
 }
 
-// forget appends FORGET entries. What another device has forgotten meanwhile is forgotten.
+// forget appends FORGET entries. What another device has forgotten meanwhile is forgotten, and what
+// it holds stays.
 func (p *Prune) forget(ctx context.Context, out *Report) error {
 	if p.DryRun {
 		out.Forgotten = len(p.Forget)
@@ -159,7 +160,11 @@ func (p *Prune) forget(ctx context.Context, out *Report) error {
 	for ids := range slices.Chunk(p.Forget, many) {
 		n := 0
 		_, err := p.Push.Log.Append(ctx, p.Push.Me, ledger.Forget, func(s *ledger.State) (any, error) {
-			there := slices.DeleteFunc(slices.Clone(ids), func(id pack.ID) bool { _, live := s.Snapshot(id); return !live })
+			there := slices.DeleteFunc(slices.Clone(ids), func(id pack.ID) bool {
+				_, live := s.Snapshot(id)
+				_, held := s.Hold(id, p.Push.Store.Now().UnixNano())
+				return !live || held
+			})
 			if n = len(there); n == 0 {
 				return nil, errMoved
 			}

@@ -44,6 +44,9 @@ func Unforget(ctx context.Context, p *snapshot.Push, reader *snapshot.Reader, fo
 	return errMoved
 }
 
+// errBack: another device has brought them back meanwhile.
+var errBack = errors.New("all of it is there")
+
 type unforget struct {
 	*snapshot.Push
 	reader *snapshot.Reader
@@ -60,13 +63,20 @@ func (u *unforget) once(ctx context.Context) error {
 		return err
 	}
 	_, err = u.Log.Append(ctx, u.Me, ledger.Unforget, func(s *ledger.State) (any, error) {
+		back := slices.DeleteFunc(slices.Clone(u.back), func(v ledger.Snapshot) bool { _, live := s.Snapshot(v.ID); return live })
+		if len(back) == 0 {
+			return nil, errBack
+		}
 		for k := range r.marked {
 			if _, live := s.Pack(k); !live {
 				return nil, errMoved
 			}
 		}
-		return ledger.UnforgetContent{Snapshots: u.back}, nil
+		return ledger.UnforgetContent{Snapshots: back}, nil
 	})
+	if errors.Is(err, errBack) {
+		return nil
+	}
 	return err
 }
 

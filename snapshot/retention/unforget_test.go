@@ -129,43 +129,66 @@ func TestUnforgetFailsAtEveryCall(t *testing.T) {
 	}
 }
 
+// under runs an unforget; at its call k another device does something, where there is such a call.
+func under(t *testing.T, k int, other func(e *snapshottest.Device, what []ledger.Snapshot)) (met bool, snapshots int, err error) {
+	t.Helper()
+	m, d, id := forgotten(t)
+	e := d.Join(m)
+	p := prune(t, d)
+	p.Grace, p.Unfinished = time.Hour, time.Hour
+	run(t, p)
+	what, push := former(t, d, id), d.Push()
+	f := storetest.NewFaults(m)
+	var calls atomic.Int64 // entries are read several at a time
+	f.Before = func(storetest.Op) error {
+		if calls.Add(1) == int64(k+1) {
+			met = true
+			other(e, what)
+		}
+		return nil
+	}
+	push.Store, d.Access.Log.Store = f, f
+	err = retention.Unforget(ctx, push, d.Reader, what)
+	d.Access.Log.Store = m
+	sound(t, d, false)
+	return met, len(ids(d)), err
+}
+
 // A prune at every call of an unforget: what was forgotten comes back whole, or is gone.
 func TestUnforgetUnderAPrune(t *testing.T) {
 	returned := 0
 	for k := 0; ; k++ {
-		m, d, id := forgotten(t)
-		e := d.Join(m)
-		p := prune(t, d)
-		p.Grace, p.Unfinished = time.Hour, time.Hour
-		run(t, p)
-		what, push := former(t, d, id), d.Push()
-		f := storetest.NewFaults(m)
-		pruned := false
-		var calls atomic.Int64
-		f.Before = func(storetest.Op) error {
-			if calls.Add(1) == int64(k+1) {
-				pruned = true
-				other := prune(t, e)
-				other.Grace = time.Hour
-				run(t, other)
-			}
-			return nil
-		}
-		push.Store, d.Access.Log.Store = f, f
-		err := retention.Unforget(ctx, push, d.Reader, what)
-		d.Access.Log.Store = m
-		if err == nil {
+		met, n, err := under(t, k, func(e *snapshottest.Device, _ []ledger.Snapshot) {
+			p := prune(t, e)
+			p.Grace = time.Hour
+			run(t, p)
+		})
+		switch {
+		case err == nil && n == 4:
 			returned++
-		} else if !errors.Is(err, retention.ErrGone) {
-			t.Fatalf("call %d: %v", k, err)
+		case !errors.Is(err, retention.ErrGone):
+			t.Fatalf("call %d: %d snapshots, %v", k, n, err)
 		}
-		sound(t, d, false)
-		sound(t, e, false)
-		if !pruned {
+		if !met {
 			break
 		}
 	}
 	if returned < 2 {
 		t.Errorf("it came back %d times", returned)
+	}
+}
+
+// Two devices bring the same back at the same time: it is back, and neither has failed.
+func TestUnforgetTwice(t *testing.T) {
+	for k, met := 0, true; met; k++ {
+		var n int
+		var err error
+		met, n, err = under(t, k, func(e *snapshottest.Device, what []ledger.Snapshot) {
+			must(t, e.Sync())
+			must(t, retention.Unforget(ctx, e.Push(), e.Reader, what))
+		})
+		if err != nil || n != 4 {
+			t.Fatalf("call %d: %d snapshots, %v", k, n, err)
+		}
 	}
 }
