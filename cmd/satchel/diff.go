@@ -51,6 +51,11 @@ func (c diffCmd) Run(a *app) error {
 			return err
 		}
 		err = s.retry(a.ctx, func(ctx context.Context) error {
+			for _, side := range []side{d.a, d.b} {
+				if err := s.there(side.snapshot); err != nil && !side.here {
+					return err
+				}
+			}
 			if err := d.compare(ctx); err != nil || c.Stat {
 				return err
 			}

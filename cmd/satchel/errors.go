@@ -217,7 +217,7 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitDamaged, "The repository is damaged at the place named. Nothing was written over; other snapshots may be whole: satchel snapshots"
 	case is(errNoSnapshot) && (a.command == "pull" || a.command == "status"):
 		return exitFailed, "Push first, from the computer that has the files"
-	case is(errNoSnapshot):
+	case is(errNoSnapshot, errForgotten):
 		return exitFailed, "satchel snapshots --all lists what the repository has"
 	case is(access.ErrOther):
 		return exitDamaged, "If that is meant, use another folder or --store; keys and history of the old one stay on this computer"

@@ -77,6 +77,9 @@ func (s *session) find(ctx context.Context, glob string, all []ledger.Snapshot) 
 	search := s.reader.Search(within(rules, glob), matcher(rules, glob))
 	byPath := map[string]*finding{}
 	for _, v := range all {
+		if err := s.there(v); err != nil {
+			return nil, err
+		}
 		err := search.In(ctx, v.Root, snapshot.Limit(v.Files), func(f snapshot.Found) {
 			g := byPath[f.Remote]
 			if g == nil {

@@ -68,7 +68,7 @@ func newComputer(t testing.TB, name, store string) *computer {
 
 func (c *computer) environ(name, store string) []string {
 	return append(os.Environ(), "HOME="+c.home, "XDG_CONFIG_HOME="+c.home+"/config", "XDG_STATE_HOME="+c.home+"/state", "XDG_CACHE_HOME="+c.home+"/cache",
-		"XDG_DATA_HOME="+c.home+"/data", "SATCHEL_STORE="+store, "SATCHEL_DEVICE="+name, "SATCHEL_PASSPHRASE=correct horse battery")
+		"XDG_DATA_HOME="+c.home+"/data", "SATCHEL_STORE="+store, "SATCHEL_DEVICE="+name, "SATCHEL_PASSPHRASE=correct horse battery", "GORACE="+raceQuickly)
 }
 
 func (c *computer) command(args ...string) *exec.Cmd {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -58,8 +59,18 @@ func (c pullCmd) Run(a *app) error {
 	return s.merged(c, to, out, p, a.now().Sub(began))
 }
 
-// pull carries it out; nil if there was nothing to do.
+// pull carries it out; nil if there was nothing to do. Where the newest snapshot is forgotten under it,
+// it begins anew with the one that is the newest then.
 func (c pullCmd) pull(s *session) (to ledger.Snapshot, out *restore.Changed, p *snapshot.Progress, err error) {
+	for {
+		to, out, p, err = c.once(s)
+		if !errors.Is(err, errForgotten) {
+			return to, out, p, err
+		}
+	}
+}
+
+func (c pullCmd) once(s *session) (to ledger.Snapshot, out *restore.Changed, p *snapshot.Progress, err error) {
 	newest, ok := snapshot.Newest(s.state(), s.lineage.Workspace)
 	if !ok {
 		return to, nil, nil, noSnapshot(s.workspaceName())
@@ -72,8 +83,16 @@ func (c pullCmd) pull(s *session) (to ledger.Snapshot, out *restore.Changed, p *
 			return to, nil, nil, nil
 		}
 	}
-	base, _ := s.state().Snapshot(s.lineage.Base)
-	rules, local, err := s.rulesToPull(s.a.ctx, to, base, c.Force)
+	var rules *workspace.Rules
+	var local func(string) (string, bool)
+	err = s.retry(s.a.ctx, func(ctx context.Context) (err error) {
+		if err := s.there(to); err != nil {
+			return err
+		}
+		base, _ := s.state().Snapshot(s.lineage.Base)
+		rules, local, err = s.rulesToPull(ctx, to, base, c.Force)
+		return err
+	})
 	if err != nil {
 		return to, nil, nil, err
 	}
@@ -91,6 +110,9 @@ func (c pullCmd) pull(s *session) (to ledger.Snapshot, out *restore.Changed, p *
 	}
 	p = &snapshot.Progress{}
 	out, err = s.change(rules, local, p, c.DryRun, func(ctx context.Context, ch *restore.Change) (*restore.Changed, error) {
+		if err := s.there(to); err != nil {
+			return nil, err
+		}
 		out, err := ch.Pull(ctx, to, restore.PullOptions{Prefer: c.side(), Force: c.Force})
 		return out, inSnapshot(to.ID, err)
 	})

@@ -67,9 +67,16 @@ func (c restoreCmd) Run(a *app) error {
 }
 
 func (c restoreCmd) restore(s *session, sel selection, p *snapshot.Progress) (plan *restore.Plan, err error) {
-	rules, _, err := s.rulesOf(sel.snapshot)
+	var rules *workspace.Rules
+	err = s.retry(s.a.ctx, func(context.Context) (err error) {
+		if err := s.there(sel.snapshot); err != nil {
+			return err
+		}
+		rules, _, err = s.rulesOf(sel.snapshot)
+		return inSnapshot(sel.snapshot.ID, err)
+	})
 	if err != nil {
-		return nil, inSnapshot(sel.snapshot.ID, err)
+		return nil, err
 	}
 	if err := s.admit(rules); err != nil {
 		return nil, err
@@ -81,12 +88,18 @@ func (c restoreCmd) restore(s *session, sel selection, p *snapshot.Progress) (pl
 	}
 	if c.To != "" {
 		err = s.retry(s.a.ctx, func(ctx context.Context) (err error) {
+			if err := s.there(sel.snapshot); err != nil {
+				return err
+			}
 			plan, err = c.beside(ctx, s, sel, rules, filter, matched, p)
 			return inSnapshot(sel.snapshot.ID, err)
 		})
 		return plan, err
 	}
 	out, err := s.change(rules, rules.Local, p, false, func(ctx context.Context, ch *restore.Change) (*restore.Changed, error) {
+		if err := s.there(sel.snapshot); err != nil {
+			return nil, err
+		}
 		ch.Planned = func(*restore.Plan) error { return sel.unmatched(matched) }
 		out, err := ch.Restore(ctx, sel.snapshot, filter, c.Force)
 		return out, inSnapshot(sel.snapshot.ID, err)

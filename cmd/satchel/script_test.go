@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 		"satchel":           func() { satchel() },
 		"satchel-dying":     func() { satchel(dies) },
 		"satchel-lied-to":   func() { satchel(lies) },
+		"satchel-overtaken": func() { satchel(overtaken) },
 		"satchel-unplugged": func() { satchel(unplugged) },
 
 		"satchel-on-clear-disk":    func() { satchel(on(volume.Off)) },
@@ -94,6 +96,28 @@ func (s *stopped) Now() time.Time { return s.now }
 // before it if DIES is "before", else when the object is in the store.
 func dies(a *app) {
 	a.wrap = func(s store.Store) store.Store { return &dying{s, a.getenv("DIES_AT"), a.getenv("DIES") == "before"} }
+}
+
+// overtaken runs the command $MEANWHILE at the first Get of a pack, before it.
+func overtaken(a *app) {
+	a.wrap = func(s store.Store) store.Store { return &late{Store: s, meanwhile: a.getenv("MEANWHILE")} }
+}
+
+type late struct {
+	store.Store
+	meanwhile string
+	once      sync.Once
+}
+
+func (l *late) Get(ctx context.Context, name string, off, n int64) ([]byte, error) {
+	if strings.HasPrefix(name, "t/") || strings.HasPrefix(name, "d/") {
+		l.once.Do(func() {
+			if out, err := exec.Command("sh", "-ec", l.meanwhile).CombinedOutput(); err != nil {
+				panic(fmt.Sprintf("%s: %v\n%s", l.meanwhile, err, out))
+			}
+		})
+	}
+	return l.Store.Get(ctx, name, off, n)
 }
 
 // unplugged takes the folder of the store away at the first Put.

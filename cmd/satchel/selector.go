@@ -292,7 +292,12 @@ func (a *app) withSelection(args []string, at string, f func(*session, selection
 		if at != "" && !(a.JSON && a.raw) {
 			s.sayTaken(sel.snapshot)
 		}
-		return s.retry(a.ctx, func(context.Context) error { return inSnapshot(sel.snapshot.ID, f(s, sel)) })
+		return s.retry(a.ctx, func(context.Context) error {
+			if err := s.there(sel.snapshot); err != nil {
+				return err
+			}
+			return inSnapshot(sel.snapshot.ID, f(s, sel))
+		})
 	})
 }
 
@@ -307,6 +312,18 @@ func (a *app) reading(f func(*session) error) error {
 		return err
 	}
 	return f(s)
+}
+
+// errForgotten: what was to be read is no snapshot any more.
+var errForgotten = errors.New("was forgotten meanwhile")
+
+// there reports errForgotten unless a snapshot is live still: whoever reads it asks in each attempt, as
+// another device may have forgotten it, and pruned what it held, since it was chosen (R6).
+func (s *session) there(v ledger.Snapshot) error {
+	if _, live := s.state().Snapshot(v.ID); !live {
+		return fmt.Errorf("snapshot %x %w", v.ID[:4], errForgotten)
+	}
+	return nil
 }
 
 // inSnapshot adds to an error that says what is damaged in which snapshot.

@@ -141,7 +141,7 @@ type session struct {
 	git     workspace.Git
 	lineage *snapshot.Lineage
 	known   bool // the repository has this workspace
-	rebuilt bool // the index, because something was missing
+	rebuilt bool // the index, because something was missing or it was torn
 	founded bool // by this command
 	synced  bool // the ledger is, as joining has to
 	offline bool // go on with what is here if the store cannot be reached
@@ -467,46 +467,51 @@ func (s *session) theOnly() error {
 	return &ambiguous{s.root, all}
 }
 
-// retry runs f, and once more if what it missed may be there by now: a pack that was moved
-// since the ledger was read, an index that is torn.
+// retry runs f, and again as long as what it missed may be there by now.
 func (s *session) retry(ctx context.Context, f func(context.Context) error) (err error) {
 	defer func() { err = s.noteDamage(err) }()
-	err = f(ctx)
-	switch {
-	case errors.Is(err, index.ErrTorn):
-		s.index.Close()
-		if err := s.openIndex(); err != nil {
+	for {
+		err = f(ctx)
+		if again, rerr := s.again(err); rerr != nil {
+			return rerr
+		} else if !again {
 			return err
 		}
+	}
+}
+
+// again brings what this computer knows up to date, and reports whether an error may have come of
+// that: a pack that was moved since the ledger was read (R6), an index that is torn.
+func (s *session) again(err error) (bool, error) {
+	switch {
+	case errors.Is(err, index.ErrTorn) && !s.rebuilt:
+		s.index.Close()
 	case errors.Is(err, snapshot.ErrMissing), errors.Is(err, store.ErrNotFound):
 		before := s.state().Position()
-		if serr := s.sync(); serr != nil {
-			return err
+		if s.sync() != nil {
+			return false, nil
 		}
 		if s.state().Position() != before {
-			return f(ctx)
+			return true, nil
 		}
 		if s.rebuilt || !errors.Is(err, snapshot.ErrMissing) {
-			return err
+			return false, nil
 		}
 		// The index may be at fault: it is made anew once before anything is called damaged.
-		s.rebuilt = true
-		path, perr := s.indexPath()
-		if perr != nil {
-			return err
+		path, err := s.indexPath()
+		if err != nil {
+			return false, nil
 		}
 		s.index.Close()
-		if rerr := index.Remove(path); rerr != nil {
-			return errors.Join(err, rerr)
-		}
-		if err := s.openIndex(); err != nil {
-			return err
+		if err := index.Remove(path); err != nil {
+			return false, err
 		}
 	default:
-		return err
+		return false, nil
 	}
-	if err := s.sync(); err != nil {
-		return err
+	s.rebuilt = true
+	if err := s.openIndex(); err != nil {
+		return false, err
 	}
-	return f(ctx)
+	return true, s.sync()
 }
