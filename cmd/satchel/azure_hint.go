@@ -79,7 +79,7 @@ var codeHints = map[string]func(*azure.Error) string{
 	"ContainerBeingDeleted":              says("It was deleted just now, and its name is free again in half a minute or more: wait, then try again"),
 	"ContainerDisabled":                  says("The container was disabled by an administrator: ask whoever manages the account"),
 	"BlobArchived": func(e *azure.Error) string {
-		return "It lies in the archive tier and comes back within 15 hours, or 1 hour with --rehydrate-priority High, which costs more. Start that, then try again later:\n    " + setTier(e)
+		return "It lies in the archive tier and comes back within 15 hours. Start that, then try again later:\n    satchel rehydrate, with the snapshot and paths you want; or for this one\n    " + setTier(e)
 	},
 	"BlobBeingRehydrated":       says("It is on its way back from the archive tier, which takes up to 15 hours: try again later"),
 	"BlobImmutableDueToPolicy":  says("A policy of the container keeps it until its time is over, or a legal hold does: see Access policy of the container in the portal. A later prune deletes it"),

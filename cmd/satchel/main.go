@@ -35,27 +35,28 @@ type cli struct {
 	Undo      undoCmd      `cmd:"" group:"daily" help:"Go back to before the last pull, restore or undo."`
 	Snapshots snapshotsCmd `cmd:"" group:"daily" help:"List the snapshots." aliases:"log"`
 
-	Leave    leaveCmd    `cmd:"" group:"other" help:"Push, and prove that nothing stays on this computer alone."`
-	Arrive   arriveCmd   `cmd:"" group:"other" help:"Pull, and tell what changed and by whom."`
-	Init     initCmd     `cmd:"" group:"other" help:"Make a repository, and a manifest for this folder."`
-	Ls       lsCmd       `cmd:"" group:"other" help:"List the files of a snapshot."`
-	Cat      catCmd      `cmd:"" group:"other" help:"Print a file of a snapshot."`
-	Diff     diffCmd     `cmd:"" group:"other" help:"What differs between two snapshots, or a snapshot and the files here."`
-	History  historyCmd  `cmd:"" group:"other" help:"The versions of a file or folder."`
-	Find     findCmd     `cmd:"" group:"other" help:"Which snapshots have paths that match."`
-	Dump     dumpCmd     `cmd:"" group:"other" help:"Write a snapshot as a tar archive."`
-	Prune    pruneCmd    `cmd:"" group:"other" help:"Let old snapshots go, and free what they held."`
-	Forget   forgetCmd   `cmd:"" group:"other" help:"Let single snapshots go."`
-	Unforget unforgetCmd `cmd:"" group:"other" help:"Bring forgotten snapshots back."`
-	Hold     holdCmd     `cmd:"" group:"other" help:"Keep a snapshot whatever a policy says."`
-	Tag      tagCmd      `cmd:"" group:"other" help:"Put a word on a snapshot."`
-	Stats    statsCmd    `cmd:"" group:"other" help:"How much the repository holds, and what a month costs."`
-	Import   importCmd   `cmd:"" group:"other" help:"Take over what the script sync-push left in a container."`
-	Login    loginCmd    `cmd:"" group:"other" help:"Sign in to Azure, once per computer."`
-	Check    checkCmd    `cmd:"" group:"other" help:"Prove that the repository is whole, or say what is not."`
-	Repair   repairCmd   `cmd:"" group:"other" help:"Mend what check found, as far as that can be done."`
-	Key      keyCmd      `cmd:"" group:"other" help:"The recovery code."`
-	Version  versionCmd  `cmd:"" group:"other" help:"Print the version."`
+	Leave     leaveCmd     `cmd:"" group:"other" help:"Push, and prove that nothing stays on this computer alone."`
+	Arrive    arriveCmd    `cmd:"" group:"other" help:"Pull, and tell what changed and by whom."`
+	Init      initCmd      `cmd:"" group:"other" help:"Make a repository, and a manifest for this folder."`
+	Ls        lsCmd        `cmd:"" group:"other" help:"List the files of a snapshot."`
+	Cat       catCmd       `cmd:"" group:"other" help:"Print a file of a snapshot."`
+	Diff      diffCmd      `cmd:"" group:"other" help:"What differs between two snapshots, or a snapshot and the files here."`
+	History   historyCmd   `cmd:"" group:"other" help:"The versions of a file or folder."`
+	Find      findCmd      `cmd:"" group:"other" help:"Which snapshots have paths that match."`
+	Dump      dumpCmd      `cmd:"" group:"other" help:"Write a snapshot as a tar archive."`
+	Prune     pruneCmd     `cmd:"" group:"other" help:"Let old snapshots go, and free what they held."`
+	Forget    forgetCmd    `cmd:"" group:"other" help:"Let single snapshots go."`
+	Unforget  unforgetCmd  `cmd:"" group:"other" help:"Bring forgotten snapshots back."`
+	Hold      holdCmd      `cmd:"" group:"other" help:"Keep a snapshot whatever a policy says."`
+	Tag       tagCmd       `cmd:"" group:"other" help:"Put a word on a snapshot."`
+	Stats     statsCmd     `cmd:"" group:"other" help:"How much the repository holds, and what a month costs."`
+	Import    importCmd    `cmd:"" group:"other" help:"Take over what the script sync-push left in a container."`
+	Login     loginCmd     `cmd:"" group:"other" help:"Sign in to Azure, once per computer."`
+	Check     checkCmd     `cmd:"" group:"other" help:"Prove that the repository is whole, or say what is not."`
+	Repair    repairCmd    `cmd:"" group:"other" help:"Mend what check found, as far as that can be done."`
+	Key       keyCmd       `cmd:"" group:"other" help:"The recovery code."`
+	Rehydrate rehydrateCmd `cmd:"" group:"other" help:"Bring packs back from Azure's archive tier."`
+	Version   versionCmd   `cmd:"" group:"other" help:"Print the version."`
 
 	Completion completionCmd `cmd:"" group:"other" help:"Print what lets a shell complete commands and flags."`
 	Man        manCmd        `cmd:"" group:"other" help:"Print the manual as a man page."`
@@ -70,6 +71,8 @@ type globals struct {
 	JSON      bool   `name:"json" help:"Print JSON lines."`
 	Quiet     bool   `short:"q" help:"Print nothing but lists and errors."`
 	Verbose   bool   `short:"v" help:"Print more."`
+
+	Tier string `placeholder:"TIER" default:"" enum:",hot,cool,cold" help:"Where new data packs lie in Azure: hot, cool or cold. Also the manifest's tier."`
 
 	Auth        string `placeholder:"HOW" default:"auto" enum:"auto,browser,device-code,cli,environment,workload,managed-identity,key,sas,connection-string" help:"How to sign in to Azure: auto, browser, device-code, cli, environment, workload, managed-identity, key, sas or connection-string."`
 	Interactive bool   `hidden:"" help:"As --auth browser."`

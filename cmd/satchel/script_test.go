@@ -23,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
@@ -307,6 +308,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"sas":      cmdSAS,
 	"glob":     cmdGlob,
 	"blob":     cmdBlob,
+	"tier":     cmdTier,
+	"archive":  cmdArchive,
 }
 
 // device NAME: from here on, another computer.
@@ -641,6 +644,41 @@ func cmdBlob(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 	default:
 		ts.Fatalf("usage: blob NAME TEXT [SHA256], or ! blob NAME")
+	}
+}
+
+// tier PREFIX TIER: some blob below the prefix lies in that tier.
+func cmdTier(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: [!] tier PREFIX TIER")
+	}
+	found := false
+	eachBlob(ts, args[0], func(_ *container.Client, item *container.BlobItem) {
+		found = found || item.Properties.AccessTier != nil && string(*item.Properties.AccessTier) == args[1]
+	})
+	if found == neg {
+		ts.Fatalf("blobs of %s in %s: %v", args[0], args[1], found)
+	}
+}
+
+// archive PREFIX: a rule of the account's moves all blobs below the prefix to the archive tier.
+func cmdArchive(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "archive PREFIX")
+	eachBlob(ts, args[0], func(client *container.Client, item *container.BlobItem) {
+		_, err := client.NewBlobClient(*item.Name).SetTier(context.Background(), blob.AccessTierArchive, nil)
+		ts.Check(err)
+	})
+}
+
+func eachBlob(ts *testscript.TestScript, prefix string, f func(*container.Client, *container.BlobItem)) {
+	client, err := container.NewClientWithSharedKeyCredential(ts.Getenv("SATCHEL_STORE"), azureKey(ts), nil)
+	ts.Check(err)
+	for pager := client.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: &prefix}); pager.More(); {
+		page, err := pager.NextPage(context.Background())
+		ts.Check(err)
+		for _, item := range page.Segment.BlobItems {
+			f(client, item)
+		}
 	}
 }
 

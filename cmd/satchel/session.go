@@ -28,12 +28,21 @@ type located struct {
 	store.Location
 	from    string // "--store", "SATCHEL_STORE", "the manifest's store", …
 	builtin bool   // the embedded default
+	tier    string // of new data packs; "" is the account's
 }
 
 // locate finds the store: flag, environment, manifest, default. A manifest may refuse it.
 func (a *app) locate(m *workspace.Manifest) (_ located, err error) {
 	if a.at, err = a.where(m); err == nil {
 		err = a.gateSignIn(a.at, m)
+	}
+	switch {
+	case a.Tier != "" && err == nil && a.at.Kind != store.Azure:
+		err = usageError{errors.New("--tier: only Azure has tiers")}
+	case a.Tier != "":
+		a.at.tier = a.Tier
+	case m != nil:
+		a.at.tier = m.Tier
 	}
 	return a.at, err
 }
@@ -49,7 +58,7 @@ func (a *app) where(m *workspace.Manifest) (located, error) {
 				return located{}, err
 			}
 		}
-		return located{l, from, false}, nil
+		return located{Location: l, from: from}, nil
 	}
 	switch {
 	case a.Store != "":
@@ -60,7 +69,7 @@ func (a *app) where(m *workspace.Manifest) (located, error) {
 		return parse(m.Store, "the manifest's store")
 	case m != nil && m.StorageAccount != "":
 		l := store.AzureLocation(m.StorageAccount, m.Container)
-		return located{l, "the manifest's storage_account", false}, l.Validate()
+		return located{Location: l, from: "the manifest's storage_account"}, l.Validate()
 	}
 	data, err := a.userDir("XDG_DATA_HOME", ".local/share")
 	l, perr := parse(filepath.Join(data, "satchel", "store"), "the embedded default")
@@ -93,7 +102,7 @@ func (a *app) openAzure(l located, create bool) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := azure.Open(l.Location, cred, azure.Options{Connections: uploads + 2})
+	s, err := azure.Open(l.Location, cred, azure.Options{Connections: uploads + 2, Tier: l.tier})
 	switch {
 	case err != nil:
 		return nil, err

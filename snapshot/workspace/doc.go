@@ -30,6 +30,7 @@
 //	                     the folder lies on an encrypted disk, or nothing is read or written
 //	retention            which snapshots a prune keeps: last, hourly, daily, weekly, monthly,
 //	                     yearly (numbers), within (such as "90d"), tags; the rules add up
+//	tier                 where new data packs lie in Azure: hot, cool or cold
 //
 // Rules add up: a file travels if any rule takes it, and the most specific of those
 // (the longest local path, then the first) names it. Paths are slash separated and

@@ -34,6 +34,7 @@ type Manifest struct {
 	IncludeGitIgnored bool     // what git ignores travels too
 	Secrets           []string // .gitignore notation: files whose content is kept apart
 	Retention         *Retention
+	Tier              string // of new data packs in Azure: hot, cool or cold; "" is the account's
 
 	// Unknown names the fields that are not known, with line and column.
 	Unknown []string
@@ -97,6 +98,7 @@ func (m *Manifest) fields() []field {
 		{"include_git_ignored", &m.IncludeGitIgnored, false},
 		{"secrets", &m.Secrets, false},
 		{"retention", &m.Retention, false},
+		{"tier", &m.Tier, false},
 	}
 }
 
@@ -144,6 +146,9 @@ func ParseManifest(data []byte) (*Manifest, error) {
 	}
 	if at, ok := d.at["workspace"]; ok && !validID(m.Workspace) {
 		return nil, t.errorf(at, "a workspace id has 32 digits, 0-9 and a-f")
+	}
+	if at, ok := d.at["tier"]; ok && m.Tier != "hot" && m.Tier != "cool" && m.Tier != "cold" {
+		return nil, t.errorf(at, "tier %q is none of hot, cool and cold", m.Tier)
 	}
 	if at, ok := d.at["retention.within"]; ok {
 		if _, err := when.Duration(m.Retention.Within); err != nil {

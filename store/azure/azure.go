@@ -52,6 +52,9 @@ type Options struct {
 	// to hosts that are neither Azure's nor loopback: an Azure Stack, a proxy of one's own.
 	AnyHost bool
 
+	// Tier is where data packs are put: "hot", "cool" or "cold"; "" is the account's default.
+	Tier string
+
 	// Transport replaces the network, for tests; nil is a transport with the environment's
 	// proxies and with timeouts.
 	Transport http.RoundTripper
@@ -67,7 +70,8 @@ type Store struct {
 	wire      *wire
 	pace      pace
 	cred      Credential
-	secrets   []string // never to be shown
+	secrets   []string        // never to be shown
+	tier      blob.AccessTier // of data packs; "" is the account's
 }
 
 var _ store.Store = (*Store)(nil)
@@ -92,7 +96,12 @@ func Open(loc store.Location, cred Credential, opts Options) (*Store, error) {
 	if rt == nil {
 		rt = newTransport(connections)
 	}
+	tier, err := parseTier(opts.Tier)
+	if err != nil {
+		return nil, err
+	}
 	s := &Store{loc: loc, pace: opts.pace.orDefault(), cred: cred, secrets: cred.secrets()}
+	s.tier = tier
 	s.wire = &wire{rt: rt, quiet: s.pace.stall}
 	if u, err := url.Parse(loc.Endpoint); err == nil {
 		s.host = u.Host
@@ -134,6 +143,7 @@ func (s *Store) Put(ctx context.Context, name string, data []byte) error {
 	defer p.close()
 	rctx := withPayload(s.begin(ctx, int64(len(data))), p)
 	resp, err := s.blob(name).Upload(rctx, streaming.NopCloser(bytes.NewReader(data)), &blockblob.UploadOptions{
+		Tier: s.tierOf(name),
 		AccessConditions: &blob.AccessConditions{
 			ModifiedAccessConditions: &blob.ModifiedAccessConditions{IfNoneMatch: to.Ptr(azcore.ETagAny)},
 		},
