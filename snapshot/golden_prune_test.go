@@ -23,7 +23,7 @@ func TestSecondReaderAfterPrune(t *testing.T) {
 	must(t, err)
 	d := snapshottest.Found(t, s)
 	var g goldenFile
-	kek := kekOf(t, s, d.Access.Me)
+	kek := kekOf(t, s, d.Access.Me, 1)
 	g.KEK, g.Generation = hex.EncodeToString(kek[:]), 1
 	for i := range 12 {
 		d.Write(fmt.Sprint("big", i), noise(uint64(i), 1<<20))

@@ -179,7 +179,7 @@ func TestSecondReader(t *testing.T) {
 		must(t, err)
 		d := snapshottest.Found(t, s)
 		var g goldenFile
-		kek := kekOf(t, s, d.Access.Me)
+		kek := kekOf(t, s, d.Access.Me, 1)
 		g.KEK, g.Generation = hex.EncodeToString(kek[:]), 1
 		must(t, os.Mkdir(filepath.Join(d.Root, "many"), 0o755))
 		for i := range 8200 { // more than one node holds
@@ -540,11 +540,11 @@ func goldenConfig(s store.Store, home, name string) access.Config {
 		Place: access.Place{Config: filepath.Join(home, "config"), State: filepath.Join(home, "state")}}
 }
 
-func kekOf(t *testing.T, s store.Store, me *seal.Identity) [32]byte {
+func kekOf(t *testing.T, s store.Store, me *seal.Identity, generation uint32) [32]byte {
 	t.Helper()
-	slot, err := s.Get(ctx, seal.SlotName(me.Principal.ID, 1), 0, -1)
+	slot, err := s.Get(ctx, seal.SlotName(me.Principal.ID, generation), 0, -1)
 	must(t, err)
-	kek, err := me.UnwrapKEK(1, slot)
+	kek, err := me.UnwrapKEK(generation, slot)
 	must(t, err)
 	return kek
 }
@@ -600,7 +600,7 @@ func makeGolden(t *testing.T) {
 	must(t, err)
 	must(t, a.Log.Close())
 	g.RecoveryCode = code
-	kek := kekOf(t, m, a.Me)
+	kek := kekOf(t, m, a.Me, 1)
 	g.KEK = hex.EncodeToString(kek[:])
 	office.Lineage = new(snapshot.Lineage)
 	_, err = rand.Read(office.Lineage.Workspace[:])
@@ -747,8 +747,9 @@ func (g *goldenFile) damages(objects map[string][]byte, s *ledger.State) {
 	for _, newer := range []struct {
 		what string
 		at   int
-	}{{"format", 8}, {"suite", 9}, {"an incompatible flag", 11}, {"the generation", 14}} {
+	}{{"format", 8}, {"suite", 9}, {"an incompatible flag", 11}} {
 		add(newer.what, "flip", last, goldenDamage{At: newer.at, Bit: 1, Exit: 1})
 	}
+	add("the generation", "flip", last, goldenDamage{At: 14, Bit: 1})
 	add("another KEK instead", "kek", ring, goldenDamage{At: 7})
 }

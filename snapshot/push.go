@@ -280,7 +280,7 @@ func (p *Push) resume(s *ledger.State, c *capture) error {
 			continue
 		}
 		d, err := pack.ParseDirectory(k.Directory)
-		if err != nil {
+		if err != nil || seal.Generation(d.Head()) != p.Keys.Generation() { // whoever was revoked since could open it
 			continue
 		}
 		for i := range d.Len() {

@@ -19,6 +19,7 @@ import (
 	"satchel/snapshot"
 	"satchel/snapshot/check"
 	"satchel/store/pack"
+	"satchel/store/seal"
 )
 
 type checkCmd struct {
@@ -128,6 +129,12 @@ func (s *session) check(o check.Options) (*check.Report, error) {
 			return nil, err
 		}
 		o.Index = s.index
+		r, err = check.Run(a.ctx, o)
+	}
+	if rotated := (*seal.GenerationError)(nil); errors.As(err, &rotated) {
+		if err := s.access.Sync(a.ctx); err != nil {
+			return nil, err
+		}
 		r, err = check.Run(a.ctx, o)
 	}
 	return r, errors.Join(err, o.Note.Save())

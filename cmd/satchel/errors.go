@@ -237,6 +237,12 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitNone, "Bring it back (plug the disk in, mount the share), then try again: what the store has acknowledged is not sent again"
 	case is(access.ErrNotEmpty):
 		return exitFailed, "Give the repository an empty place of its own: another folder or container, or a prefix. What an earlier init left can be deleted by hand if nobody has pushed there"
+	case is(access.ErrRevoked):
+		return exitDenied, "An admin took it out of the repository. If that was a mistake, remove its device.key and pull with the passphrase or recovery code: it joins anew"
+	case is(access.ErrLastWay):
+		return exitFailed, "Add another one first: satchel key add passphrase, or satchel key add recovery"
+	case is(access.ErrNotAllowed):
+		return exitDenied, "Give the passphrase or a recovery code, which may: at a terminal, or as SATCHEL_PASSPHRASE (or _FILE, _COMMAND)"
 	case is(access.ErrSecret):
 		return exitWrongKey, "Check it (upper and lower case count), or use the other of the two"
 	case is(access.ErrNoSecret):

@@ -154,7 +154,7 @@ func (s *session) workspaceID() (string, error) {
 		return "", err
 	}
 	if !s.synced {
-		if err := s.access.Log.Sync(s.a.ctx); err != nil {
+		if err := s.access.Sync(s.a.ctx); err != nil {
 			return "", err
 		}
 	}

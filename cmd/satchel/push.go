@@ -72,7 +72,7 @@ func (c pushCmd) run(s *session, began time.Time) error {
 	var out *snapshot.Pushed
 	stop := a.showProgress(&p, "sent")
 	err = s.retry(a.ctx, func(ctx context.Context) error {
-		push.Index = s.index
+		push.Index, push.Keys, push.Keyring = s.index, s.access.Keys, s.access.Keyring
 		out, err = push.Run(ctx)
 		return err
 	})

@@ -36,7 +36,7 @@ func (repairIndexCmd) Run(a *app) error {
 		return err
 	}
 	defer s.close()
-	if err := s.access.Log.Sync(a.ctx); err != nil {
+	if err := s.access.Sync(a.ctx); err != nil {
 		return err
 	}
 	path, err := s.indexPath()
@@ -216,7 +216,7 @@ func (c repairLedgerCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := s.access.Log.Sync(a.ctx); err != nil {
+	if err := s.access.Sync(a.ctx); err != nil {
 		return err
 	}
 	if len(restored) == 0 {

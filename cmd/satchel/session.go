@@ -21,6 +21,7 @@ import (
 	"satchel/store/durable"
 	"satchel/store/ledger"
 	"satchel/store/pack"
+	"satchel/store/seal"
 )
 
 // located is a store's place, and who said so.
@@ -143,6 +144,7 @@ type session struct {
 	index  *index.Index
 	images string // folder for private images of databases: whoever has the index open uses it
 	reader *snapshot.Reader
+	keys   *seal.Keys // of the reader
 
 	gate    *gate  // before what is read or written in the workspace; nil for commands that do neither
 	root    string // the workspace folder; "" for commands without one
@@ -364,8 +366,8 @@ func (s *session) openIndex() error {
 	if why := s.index.Rebuilt(); why != "" {
 		s.a.debug("index made anew: %s", why)
 	}
-	s.reader, err = snapshot.NewReader(s.store, s.access.Keys, s.index)
-	return err
+	s.keys = nil
+	return s.newKeys()
 }
 
 // sync brings ledger and index up to what the store holds.
@@ -387,7 +389,20 @@ func (s *session) sync() error {
 	for _, v := range s.access.Log.Voids() {
 		s.a.note("ledger entry %d is void and skipped: %s", v.Position, v.Reason)
 	}
+	if err := s.newKeys(); err != nil {
+		return err
+	}
 	return snapshot.SyncIndex(s.a.ctx, s.access.Log, s.index)
+}
+
+// newKeys reads on with the keys that a sync has found in force.
+func (s *session) newKeys() (err error) {
+	if s.index == nil || s.keys == s.access.Keys {
+		return nil
+	}
+	s.keys = s.access.Keys
+	s.reader, err = snapshot.NewReader(s.store, s.keys, s.index)
+	return err
 }
 
 // offlineWait is how long a command that can do without the store waits for it.
@@ -396,12 +411,12 @@ const offlineWait = 10 * time.Second
 func (s *session) syncLog() error {
 	log := s.access.Log
 	if !s.offline || log.State() == nil {
-		return log.Sync(s.a.ctx)
+		return s.access.Sync(s.a.ctx)
 	}
 	ctx, cancel := context.WithTimeout(s.a.ctx, offlineWait)
 	defer cancel()
-	err := log.Sync(ctx)
-	if err == nil || s.a.ctx.Err() != nil || errors.Is(err, ledger.ErrDamaged) || errors.Is(err, ledger.ErrRollback) || errors.Is(err, ledger.ErrTooNew) {
+	err := s.access.Sync(ctx)
+	if err == nil || s.a.ctx.Err() != nil || errors.Is(err, access.ErrRevoked) || errors.Is(err, access.ErrDamaged) || errors.Is(err, ledger.ErrDamaged) || errors.Is(err, ledger.ErrRollback) || errors.Is(err, ledger.ErrTooNew) {
 		return err
 	}
 	if s.alone {
@@ -492,7 +507,12 @@ func (s *session) retry(ctx context.Context, f func(context.Context) error) (err
 // again brings what this computer knows up to date, and reports whether an error may have come of
 // that: a pack that was moved since the ledger was read (R6), an index that is torn.
 func (s *session) again(err error) (bool, error) {
+	var rotated *seal.GenerationError
 	switch {
+	case errors.As(err, &rotated): // meanwhile: what is sealed from now on is sealed under the new keys
+		before := s.access.Keyring.Generation()
+		serr := s.sync()
+		return serr == nil && s.access.Keyring.Generation() != before, serr
 	case errors.Is(err, index.ErrTorn) && !s.rebuilt:
 		s.index.Close()
 	case errors.Is(err, snapshot.ErrMissing), errors.Is(err, store.ErrNotFound):

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,8 @@ var (
 	ErrDamaged = errors.New("a key of the repository is damaged")
 	// ErrSecret: no passphrase or recovery code of the repository's.
 	ErrSecret = errors.New("wrong passphrase or recovery code")
+	// ErrRevoked: this device belonged to the repository once.
+	ErrRevoked = errors.New("this device was revoked")
 	// ErrNoSecret: one is needed, and there is nobody to ask.
 	ErrNoSecret = errors.New("a passphrase or recovery code is needed to join")
 )
@@ -54,6 +57,9 @@ type Access struct {
 	Me      *seal.Identity // nil: read only, this device is not enrolled
 	Log     *ledger.Log    // to be synced, and closed
 	Joined  bool           // by this call
+
+	config Config
+	kek    [32]byte // that the keyring was opened with
 }
 
 // bootstrap is the object named "satchel".
@@ -116,35 +122,34 @@ func Open(ctx context.Context, c Config) (*Access, error) {
 	if me.Repo != pin.Repository || ledger.Hash(me.Genesis) != pin.Genesis {
 		return nil, fmt.Errorf("%w: %s", ErrOther, c.Location)
 	}
-	ring, err := c.kept(me)
+	o, err := c.kept(me)
 	if err != nil {
-		newest, _, err := c.listKeys(ctx)
+		rings, _, err := c.listKeys(ctx)
 		if err != nil {
 			return nil, err
 		}
-		o, err := c.fetch(ctx, me, newest)
+		o, err = c.inForce(ctx, pin, me, rings)
 		if errors.Is(err, store.ErrNotFound) {
 			return c.join(ctx, pin, me) // its slot is missing: an enrolment did not finish
 		} else if err != nil {
 			return nil, err
 		}
-		if err := c.keep(me.Repo, o.generation, o.slot, o.ring); err != nil {
+		if err := c.keep(me.Repo, o); err != nil {
 			return nil, err
 		}
-		ring = o.Keyring
 	}
 	if !pinned {
 		if err := c.Place.savePin(pin); err != nil {
 			return nil, err
 		}
 	}
-	return c.open(pin, ring, me)
+	return c.open(pin, o, me)
 }
 
-func (c Config) open(pin Pin, ring *seal.Keyring, me *seal.Identity) (*Access, error) {
-	a := &Access{Pin: pin, Keyring: ring, Keys: ring.Keys(pin.Repository), Me: me}
-	lc := ledger.Config{Store: c.Store, Keys: a.Keys, Keyring: ring, Repository: pin.Repository, Genesis: pin.Genesis,
-		Path: c.Place.LedgerPath(pin.Repository), User: c.User, Rand: c.Rand}
+func (c Config) open(pin Pin, o opened, me *seal.Identity) (*Access, error) {
+	a := &Access{Pin: pin, Keyring: o.Keyring, Keys: o.Keys(pin.Repository), Me: me, config: c, kek: o.kek}
+	lc := ledger.Config{Store: c.Store, Keys: a.Keys, Keyring: o.Keyring, Repository: pin.Repository, Genesis: pin.Genesis,
+		Path: c.Place.LedgerPath(pin.Repository), Whole: o.generation > 1 || o.doubtful, User: c.User, Rand: c.Rand}
 	if me != nil {
 		lc.Me = me.Principal.ID
 	}
@@ -155,84 +160,96 @@ func (c Config) open(pin Pin, ring *seal.Keyring, me *seal.Identity) (*Access, e
 	return a, nil
 }
 
-// kept opens the slot and the ring that this device has kept.
-func (c Config) kept(me *seal.Identity) (*seal.Keyring, error) {
-	slot, err := os.ReadFile(c.Place.keptPath(me.Repo, "slot"))
-	if err != nil {
-		return nil, err
-	}
-	ring, err := os.ReadFile(c.Place.keptPath(me.Repo, "ring"))
-	if err != nil {
-		return nil, err
-	}
-	generation, sealed, ok := strings.Cut(string(slot), "\n")
-	g, err := strconv.ParseUint(generation, 10, 32)
-	if !ok || err != nil {
-		return nil, errors.New("kept slot")
-	}
-	return openRing(me, uint32(g), []byte(sealed), ring)
-}
-
-func openRing(me *seal.Identity, g uint32, slot, ring []byte) (*seal.Keyring, error) {
-	kek, err := me.UnwrapKEK(g, slot)
-	if err != nil {
-		return nil, fmt.Errorf("slot of generation %d: %w", g, err)
-	}
-	payload, err := seal.KEK(me.Repo, g, kek).OpenObject(seal.Ring, 0, ring)
-	if err != nil {
-		return nil, fmt.Errorf("keyring %d: %w", g, err)
-	}
-	k, err := seal.ParseKeyring(payload)
-	if err == nil && k.Generation() != g {
-		return nil, fmt.Errorf("keyring %d: %w: its newest generation is %d", g, seal.ErrCorrupt, k.Generation())
-	}
-	return k, err
-}
-
 // opened is a keyring together with what it was opened from.
 type opened struct {
 	*seal.Keyring
 	generation uint32
 	slot, ring []byte
+	kek        [32]byte
+	doubtful   bool // there are others: somebody may have been revoked
 }
 
-// fetch reads the newest keyring, through the identity's slot.
-func (c Config) fetch(ctx context.Context, me *seal.Identity, newest uint32) (o opened, err error) {
-	o.generation = newest
-	if o.slot, err = c.Store.Get(ctx, seal.SlotName(me.Principal.ID, newest), 0, -1); err != nil {
-		return o, fmt.Errorf("slot of generation %d: %w", newest, err)
+// kept opens the slot and the ring that this device has kept.
+func (c Config) kept(me *seal.Identity) (o opened, err error) {
+	slot, err := os.ReadFile(c.Place.keptPath(me.Repo, "slot"))
+	if err != nil {
+		return o, err
 	}
-	if o.ring, err = c.Store.Get(ctx, seal.RingName(newest), 0, -1); err != nil {
-		return o, fmt.Errorf("keyring %d: %w", newest, err)
+	ring, err := os.ReadFile(c.Place.keptPath(me.Repo, "ring"))
+	if err != nil {
+		return o, err
 	}
-	if o.Keyring, err = openRing(me, newest, o.slot, o.ring); errors.Is(err, seal.ErrCorrupt) {
-		err = fmt.Errorf("%w: %s or %s: %w", ErrDamaged, seal.SlotName(me.Principal.ID, newest), seal.RingName(newest), seal.ErrCorrupt)
+	generation, sealed, ok := strings.Cut(string(slot), "\n")
+	g, err := strconv.ParseUint(generation, 10, 32)
+	if !ok || err != nil {
+		return o, errors.New("kept slot")
+	}
+	o = opened{generation: uint32(g), slot: []byte(sealed), ring: ring}
+	if o.kek, err = me.UnwrapKEK(o.generation, o.slot); err != nil {
+		return o, fmt.Errorf("slot of generation %d: %w", g, err)
+	}
+	return o, o.open(me.Repo)
+}
+
+// open opens the ring with the KEK.
+func (o *opened) open(repo seal.RepoID) error {
+	payload, err := seal.KEK(repo, o.generation, o.kek).OpenObject(seal.Ring, 0, o.ring)
+	if err != nil {
+		return fmt.Errorf("keyring %d: %w", o.generation, err)
+	}
+	if o.Keyring, err = seal.ParseKeyring(payload); err == nil && o.Generation() != o.generation {
+		err = fmt.Errorf("keyring %d: %w: its newest generation is %d", o.generation, seal.ErrCorrupt, o.Generation())
+	}
+	return err
+}
+
+// fetch reads the keyring of a generation, through the identity's slot.
+func (c Config) fetch(ctx context.Context, me *seal.Identity, g uint32) (o opened, err error) {
+	return c.fetchWith(ctx, me.Repo, me.Principal.ID, g, func(slot []byte) ([32]byte, error) { return me.UnwrapKEK(g, slot) })
+}
+
+// fetchWith is fetch for a principal whose slot is opened by unwrap.
+func (c Config) fetchWith(ctx context.Context, repo seal.RepoID, id seal.ID, g uint32, unwrap func(slot []byte) ([32]byte, error)) (o opened, err error) {
+	o.generation = g
+	if o.slot, err = c.Store.Get(ctx, seal.SlotName(id, g), 0, -1); err != nil {
+		return o, fmt.Errorf("slot of generation %d: %w", g, err)
+	}
+	if o.ring, err = c.Store.Get(ctx, seal.RingName(g), 0, -1); err != nil {
+		return o, fmt.Errorf("keyring %d: %w", g, err)
+	}
+	if o.kek, err = unwrap(o.slot); err == nil {
+		err = o.open(repo)
+	}
+	if errors.Is(err, seal.ErrCorrupt) {
+		err = fmt.Errorf("%w: %s or %s: %w", ErrDamaged, seal.SlotName(id, g), seal.RingName(g), seal.ErrCorrupt)
 	}
 	return o, err
 }
 
-func (c Config) keep(repo seal.RepoID, g uint32, slot, ring []byte) error {
-	err := writePrivate(c.Place.keptPath(repo, "ring"), ring)
-	return errors.Join(err, writePrivate(c.Place.keptPath(repo, "slot"), append([]byte(fmt.Sprintf("%d\n", g)), slot...)))
+func (c Config) keep(repo seal.RepoID, o opened) error {
+	err := writePrivate(c.Place.keptPath(repo, "ring"), o.ring)
+	return errors.Join(err, writePrivate(c.Place.keptPath(repo, "slot"), append([]byte(fmt.Sprintf("%d\n", o.generation)), o.slot...)))
 }
 
-// listKeys returns the newest generation that has a keyring and the names of the people.
-func (c Config) listKeys(ctx context.Context) (newest uint32, people []string, err error) {
+// listKeys returns the generations that have a keyring, the newest first, and the names of the people.
+func (c Config) listKeys(ctx context.Context) (rings []uint32, people []string, err error) {
 	for o, err := range c.Store.List(ctx, "k/") {
 		if err != nil {
-			return 0, nil, fmt.Errorf("keys: %w", err)
+			return nil, nil, fmt.Errorf("keys: %w", err)
 		}
 		if strings.HasPrefix(o.Name, "k/p/") {
 			people = append(people, o.Name)
 			continue
 		}
 		mid, ok := strings.CutSuffix(strings.TrimPrefix(o.Name, "k/"), "/ring")
-		if g, err := strconv.ParseUint(mid, 10, 32); ok && err == nil {
-			newest = max(newest, uint32(g))
+		if g, err := strconv.ParseUint(mid, 10, 32); ok && err == nil && seal.RingName(uint32(g)) == o.Name {
+			rings = append(rings, uint32(g))
 		}
 	}
-	if newest == 0 {
-		return 0, nil, fmt.Errorf("%w: it has no keyring", ledger.ErrDamaged)
+	if len(rings) == 0 {
+		return nil, nil, fmt.Errorf("%w: it has no keyring", ledger.ErrDamaged)
 	}
-	return newest, people, nil
+	slices.Sort(rings)
+	slices.Reverse(rings)
+	return rings, people, nil
 }

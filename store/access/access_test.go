@@ -667,14 +667,13 @@ func TestKeyringReachesItsGeneration(t *testing.T) {
 	}
 	for k, want := range map[*seal.Keyring]error{old: seal.ErrCorrupt, next: nil} {
 		slot, err := me.Principal.WrapKEK(repo, 2, kek)
-		if err != nil {
-			t.Fatal(err)
-		}
+		check(t, err)
 		object, err := seal.KEK(repo, 2, kek).SealObject(seal.Ring, 0, k.Encode(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openRing(me, 2, slot, object); !errors.Is(err, want) {
+		o := opened{generation: 2, slot: slot, ring: object, kek: kek}
+		if err := o.open(repo); !errors.Is(err, want) {
 			t.Errorf("%v as keyring 2: %v, want %v", k, err, want)
 		}
 	}

@@ -78,8 +78,10 @@ func Found(ctx context.Context, c Config, f Founding) (*Access, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	var o opened
 	genesis, err := ledger.Create(ctx, c.Store, ring.Keys(repo), repo, me, principals, c.Rand, func(genesis ledger.Hash) error {
-		return c.writeKeys(ctx, genesis, kek, sealed, me, people)
+		o, err = c.writeKeys(ctx, genesis, kek, sealed, me, people)
+		return err
 	})
 	if errors.Is(err, store.ErrExists) {
 		err = fmt.Errorf("%w: %w", ErrNotEmpty, err)
@@ -99,7 +101,8 @@ func Found(ctx context.Context, c Config, f Founding) (*Access, string, error) {
 	if err := c.Place.savePin(pin); err != nil {
 		return nil, code, err
 	}
-	a, err := c.open(pin, ring, me)
+	o.Keyring = ring
+	a, err := c.open(pin, o, me)
 	return a, code, err
 }
 
@@ -160,38 +163,39 @@ func (c Config) people(repo seal.RepoID, f Founding, code string) ([]person, err
 
 // writeKeys keeps this device's keys where it keeps them, and then puts ring, slots and
 // people into the store. The slots hold the KEK, the people the genesis hash.
-func (c Config) writeKeys(ctx context.Context, genesis ledger.Hash, kek [32]byte, ring []byte, me *seal.Identity, people []person) error {
+func (c Config) writeKeys(ctx context.Context, genesis ledger.Hash, kek [32]byte, ring []byte, me *seal.Identity, people []person) (o opened, err error) {
 	me.Genesis = genesis
 	slot, err := me.Principal.WrapKEK(me.Repo, 1, kek)
 	if err != nil {
-		return err
+		return o, err
 	}
-	if err := errors.Join(writeIdentity(c.Place, me), c.keep(me.Repo, 1, slot, ring)); err != nil {
-		return err
+	o = opened{generation: 1, slot: slot, ring: ring, kek: kek}
+	if err := errors.Join(writeIdentity(c.Place, me), c.keep(me.Repo, o)); err != nil {
+		return o, err
 	}
 	if err := c.put(ctx, seal.RingName(1), ring); err != nil {
-		return fmt.Errorf("keyring: %w", err)
+		return o, fmt.Errorf("keyring: %w", err)
 	}
 	if err := c.put(ctx, seal.SlotName(me.Principal.ID, 1), slot); err != nil {
-		return fmt.Errorf("slot of %s: %w", me.Principal.Name, err)
+		return o, fmt.Errorf("slot of %s: %w", me.Principal.Name, err)
 	}
 	for _, p := range people {
 		p.Genesis = genesis
 		if slot, err = p.Principal.WrapKEK(p.Repo, 1, kek); err != nil {
-			return err
+			return o, err
 		}
 		if err := c.put(ctx, seal.SlotName(p.Principal.ID, 1), slot); err != nil {
-			return fmt.Errorf("slot of %s: %w", p.Principal.Name, err)
+			return o, fmt.Errorf("slot of %s: %w", p.Principal.Name, err)
 		}
 		object, err := p.Lock(p.secret, p.logN)
 		if err != nil {
-			return err
+			return o, err
 		}
 		if err := c.put(ctx, seal.PersonName(c.Rand), object); err != nil {
-			return fmt.Errorf("%s: %w", p.Principal.Name, err)
+			return o, fmt.Errorf("%s: %w", p.Principal.Name, err)
 		}
 	}
-	return nil
+	return o, nil
 }
 
 // put creates an object. An error may hide a success, and store.ErrExists an attempt of our

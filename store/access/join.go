@@ -22,17 +22,20 @@ func (c Config) join(ctx context.Context, pin Pin, me *seal.Identity) (*Access, 
 	if err != nil {
 		return nil, err
 	}
-	newest, people, err := c.listKeys(ctx)
+	rings, people, err := c.listKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
-	person, err := c.person(ctx, pin, people, secret)
-	if err != nil {
-		return nil, err
-	}
-	o, err := c.fetch(ctx, person, newest)
+	var o opened
+	person, err := c.person(ctx, pin, people, secret, func(who *seal.Identity) (err error) {
+		o, err = c.inForce(ctx, pin, who, rings)
+		return err
+	})
 	if errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrNoContainer) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		if len(rings) > 1 {
+			err = fmt.Errorf("%w: this passphrase or recovery code was removed: %w", ErrSecret, err)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -43,11 +46,14 @@ func (c Config) join(ctx context.Context, pin Pin, me *seal.Identity) (*Access, 
 		}
 		me.Genesis = pin.Genesis
 	}
-	a, err := c.open(pin, o.Keyring, me)
+	a, err := c.open(pin, o, me)
 	if err != nil {
 		return nil, err
 	}
 	if err = a.Log.Sync(ctx); err == nil {
+		err = confirmed(a.Log.State(), o)
+	}
+	if err == nil {
 		err = c.Place.savePin(pin)
 	}
 	if err == nil {
@@ -63,9 +69,10 @@ func (c Config) join(ctx context.Context, pin Pin, me *seal.Identity) (*Access, 
 	return a, nil
 }
 
-// person finds the passphrase or recovery code that the secret is. What is damaged, newer or
-// of another repository does not keep it from the one that fits.
-func (c Config) person(ctx context.Context, pin Pin, people []string, secret string) (*seal.Identity, error) {
+// person finds the passphrase or recovery code that the secret is, and that use takes. What is damaged,
+// newer, of another repository or refused does not keep it from the one that fits: a passphrase may have
+// been removed and come back.
+func (c Config) person(ctx context.Context, pin Pin, people []string, secret string, use func(*seal.Identity) error) (*seal.Identity, error) {
 	secret = strings.TrimRight(secret, "\r\n")
 	code := seal.LooksLikeRecoveryCode(secret)
 	failed := ErrSecret
@@ -81,7 +88,11 @@ func (c Config) person(ctx context.Context, pin Pin, people []string, secret str
 		case id.Repo != pin.Repository || ledger.Hash(id.Genesis) != pin.Genesis:
 			failed = fmt.Errorf("%w: the passphrase belongs to another repository, somebody put this one in its place", ErrOther)
 		default:
-			return id
+			err := use(id)
+			if err == nil {
+				return id
+			}
+			failed = err
 		}
 		return nil
 	}
@@ -115,18 +126,19 @@ func (c Config) person(ctx context.Context, pin Pin, people []string, secret str
 // and keeps everything. The key is kept first, so that nothing is lost in between.
 func (c Config) enrol(ctx context.Context, a *Access, person *seal.Identity, o opened) error {
 	me := a.Me
-	kek, err := person.UnwrapKEK(o.generation, o.slot)
+	slot, err := me.Principal.WrapKEK(me.Repo, o.generation, o.kek)
 	if err != nil {
 		return err
 	}
-	slot, err := me.Principal.WrapKEK(me.Repo, o.generation, kek)
-	if err != nil {
-		return err
-	}
+	o.slot = slot
 	if err := writeIdentity(c.Place, me); err != nil {
 		return err
 	}
-	if _, known := a.Log.State().Member(me.Principal.ID); !known {
+	m, known := a.Log.State().Member(me.Principal.ID)
+	if m.Revoked != 0 {
+		return fmt.Errorf("%w by entry %d of the ledger", ErrRevoked, m.Revoked)
+	}
+	if !known {
 		_, err := a.Log.Append(ctx, person, ledger.Enrol, func(*ledger.State) (any, error) {
 			return ledger.EnrolContent{Principal: me.Principal}, nil
 		}, me)
@@ -137,5 +149,5 @@ func (c Config) enrol(ctx context.Context, a *Access, person *seal.Identity, o o
 	if err := c.Store.Put(ctx, seal.SlotName(me.Principal.ID, o.generation), slot); err != nil && !errors.Is(err, store.ErrExists) {
 		return err
 	}
-	return c.keep(me.Repo, o.generation, slot, o.ring)
+	return c.keep(me.Repo, o)
 }

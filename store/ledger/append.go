@@ -38,6 +38,9 @@ func (l *Log) Append(ctx context.Context, author *seal.Identity, kind Kind, buil
 		if l.newer {
 			return nil, fmt.Errorf("%w: this one may only read it", ErrTooNew)
 		}
+		if g := l.state.scalars.Generation; g != l.Keys.Generation() {
+			return nil, &seal.GenerationError{Generation: g}
+		}
 		c, err := build(l.state)
 		if err != nil {
 			return nil, err

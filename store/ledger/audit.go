@@ -152,7 +152,7 @@ func (a *audit) entry(ctx context.Context, n uint64, stored *rawEntry) error {
 		a.lose()
 		return nil
 	}
-	e, err := a.open(use.bytes, n)
+	e, err := a.opened(use.bytes, n)
 	if err != nil && kept == nil && a.refuted(ctx, n, use.hash, a.prev) {
 		a.find(n, false, "is not the one that entry %d was written after", n+1)
 		a.lose()
@@ -172,6 +172,14 @@ func (a *audit) entry(ctx context.Context, n uint64, stored *rawEntry) error {
 		a.prev = link(a.prev, use.hash)
 	}
 	return a.fold(e, use.hash)
+}
+
+// opened opens the entry at n, after the state if that is known.
+func (a *audit) opened(raw []byte, n uint64) (*Entry, error) {
+	if a.state != nil {
+		return a.openAfter(a.state, raw)
+	}
+	return a.open(raw, n)
 }
 
 // lose says that an entry is lost: no state follows from what comes.

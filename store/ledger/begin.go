@@ -23,7 +23,7 @@ func (l *Log) begin(ctx context.Context, head uint64) (*State, error) {
 		return nil, fmt.Errorf("%w: its first entry is another one", ErrRollback)
 	}
 	at := uint64(0)
-	for n := head; n > 1; n-- {
+	for n := head; n > 1 && !l.Whole; n-- {
 		e, err := l.read(ctx, n)
 		if err != nil {
 			return nil, err
@@ -53,7 +53,11 @@ func (l *Log) read(ctx context.Context, n uint64) (*Entry, error) {
 		return nil, err
 	}
 	l.begun[n] = r
-	return l.open(r.bytes, n)
+	e, err := l.open(r.bytes, n)
+	if missing := (*seal.GenerationError)(nil); errors.As(err, &missing) {
+		return nil, nil // the replay will tell whether it counts
+	}
+	return e, err
 }
 
 // fromCheckpoint verifies the checkpoint at position n and returns State(n). Where it does
@@ -115,7 +119,7 @@ func (l *Log) rooted(ctx context.Context, s *State, id seal.ID, first *Entry) (b
 				return false, nil
 			}
 			for _, p := range c.Principals {
-				if p == m.Principal {
+				if grew(p, m.Principal) {
 					return true, nil
 				}
 			}
@@ -127,7 +131,7 @@ func (l *Log) rooted(ctx context.Context, s *State, id seal.ID, first *Entry) (b
 		}
 		var c EnrolContent
 		sponsor := s.members[e.Author].Principal
-		if e.Kind != Enrol || canon.Unmarshal(e.Content, &c) != nil || c.Principal != m.Principal ||
+		if e.Kind != Enrol || canon.Unmarshal(e.Content, &c) != nil || !grew(c.Principal, m.Principal) ||
 			sponsor.Rights&seal.Enrol == 0 || !e.signedBy(0, sponsor) || !e.signedBy(1, m.Principal) {
 			return false, nil
 		}

@@ -18,6 +18,7 @@ func (v segment) append(b []byte) []byte       { return append(b, canon.Marshal(
 func (v Member) append(b []byte) []byte        { return append(b, canon.Marshal(v)...) }
 func (v Hold) append(b []byte) []byte          { return append(b, canon.Marshal(v)...) }
 func (v snapshotTag) append(b []byte) []byte   { return append(b, canon.Marshal(v)...) }
+func (v generation) append(b []byte) []byte    { return append(b, canon.Marshal(v)...) }
 
 // Of packs and dead names there may be hundreds of thousands, and a command reads them all.
 

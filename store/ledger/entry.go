@@ -35,6 +35,7 @@ const (
 	Keyring    Kind = 12
 	Feature    Kind = 13
 	Audit      Kind = 14
+	Describe   Kind = 15
 
 	ignorable Kind = 0x80 // from here on, who does not know a kind passes over it
 )
@@ -126,7 +127,8 @@ type Entry struct {
 	Author seal.ID
 	Hash   Hash // of the raw bytes
 
-	newer      bool // the body has a key that this satchel does not know: the others are not to be trusted
+	generation uint32 // of the key that sealed it
+	newer      bool   // the body has a key that this satchel does not know: the others are not to be trusted
 	body       []byte
 	signatures []signature
 }
@@ -157,7 +159,11 @@ func openEntry(raw []byte, n uint64, keys *seal.Keys) (*Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("entry %d: %w", n, err)
 	}
-	return parseEntry(payload, sha256.Sum256(raw))
+	e, err := parseEntry(payload, sha256.Sum256(raw))
+	if err == nil {
+		e.generation = seal.Generation(raw)
+	}
+	return e, err
 }
 
 func parseEntry(payload []byte, hash Hash) (*Entry, error) {

@@ -65,6 +65,9 @@ func (s *State) step(e *Entry, hash Hash) (reason string, err error) {
 
 // judge decides whether e is valid after s, and what it would change.
 func (s *State) judge(e *Entry) (func(), error) {
+	if e.generation != s.scalars.Generation {
+		return nil, voidf("it is sealed under generation %d, and %d is in force", e.generation, s.scalars.Generation)
+	}
 	if e.newer {
 		if m, ok := s.members[e.Author]; s.position > 0 && (!ok || m.Revoked != 0 || !e.signedBy(0, m.Principal)) {
 			return nil, voidf("its author is not enrolled")
@@ -133,6 +136,12 @@ func (s *State) judge(e *Entry) (func(), error) {
 		effect, err = s.checkpoint(e, m.Principal, &sc)
 	case Audit:
 		effect, err = s.note(e, m.Principal)
+	case Revoke:
+		effect, err = s.revoke(e, m.Principal)
+	case Keyring:
+		effect, err = s.rotate(e, m.Principal, &sc)
+	case Describe:
+		effect, err = s.describe(e, m.Principal)
 	}
 	if err != nil {
 		return nil, err
@@ -153,7 +162,7 @@ func (e *Entry) signers() (known bool, n int) {
 	switch e.Kind {
 	case Enrol:
 		return true, 2
-	case Genesis, Commit, Register, Forget, Unforget, HoldKind, TagKind, Condemn, Checkpoint, Audit:
+	case Genesis, Commit, Register, Forget, Unforget, HoldKind, TagKind, Condemn, Checkpoint, Audit, Revoke, Keyring, Describe:
 		return true, 1
 	}
 	return false, 0

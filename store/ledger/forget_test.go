@@ -229,5 +229,6 @@ func everyCase() map[string]ruleCase {
 	all := ruleCases()
 	maps.Copy(all, forgetCases())
 	maps.Copy(all, journalCases())
+	maps.Copy(all, memberCases())
 	return all
 }

@@ -24,7 +24,7 @@ func (l *Log) Former(ctx context.Context, match func(pack.ID) bool) ([]Snapshot,
 			return nil, err
 		}
 		for _, r := range raws {
-			e, err := l.open(r.bytes, s.position+1)
+			e, err := l.openAfter(s, r.bytes)
 			if err != nil {
 				return nil, err
 			}

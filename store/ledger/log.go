@@ -21,6 +21,7 @@ type Config struct {
 	Repository seal.RepoID
 	Genesis    Hash    // of the raw bytes of entry 1, as pinned
 	Me         seal.ID // this device, zero if it is not enrolled
+	Whole      bool    // a first copy begins with entry 1, and trusts no checkpoint
 	User       string  // who sits here, for the journal; "" if that is not known
 	Path       string  // of this device's copy
 	Rand       io.Reader
@@ -212,6 +213,16 @@ func (l *Log) open(raw []byte, n uint64) (*Entry, error) {
 	return nil, nil
 }
 
+// openAfter opens the entry that comes after a state. One of a generation that was not put in force
+// yet does not open; one of a generation in force whose keyring is not here is an error.
+func (l *Log) openAfter(s *State, raw []byte) (*Entry, error) {
+	e, err := l.open(raw, s.position+1)
+	if missing := (*seal.GenerationError)(nil); errors.As(err, &missing) && missing.Generation > s.scalars.Generation {
+		return nil, nil
+	}
+	return e, err
+}
+
 // replay folds entries from to to, which are read from the store.
 func (l *Log) replay(ctx context.Context, from, to uint64) error {
 	raws := make([]rawEntry, to-from+1)
@@ -226,8 +237,8 @@ func (l *Log) replay(ctx context.Context, from, to uint64) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for i, r := range raws {
-		e, err := l.open(r.bytes, from+uint64(i))
+	for _, r := range raws {
+		e, err := l.openAfter(l.state, r.bytes)
 		if err == nil {
 			err = l.fold(ctx, e, r)
 		}
@@ -308,7 +319,8 @@ func (l *Log) doubt(ctx context.Context, e *Entry, n uint64) error {
 		if raw == nil {
 			raw = l.m.entry(first - 1)
 		}
-		if prev, err := l.open(raw, first-1); err != nil {
+		prev, err := l.open(raw, first-1)
+		if missing := (*seal.GenerationError)(nil); err != nil && !errors.As(err, &missing) {
 			return err
 		} else if prev != nil {
 			break

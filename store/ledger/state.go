@@ -93,6 +93,7 @@ const (
 	_ // features
 	tagHold
 	tagTag
+	tagGeneration
 )
 
 // sum is a number modulo 2^256, least significant word first.
@@ -138,6 +139,8 @@ type State struct {
 	holds      map[pack.ID]Hold
 	tags       map[tagKey]snapshotTag
 
+	generations map[uint32]generation
+
 	broken breach
 
 	hash hash.Hash // of the balance
@@ -149,7 +152,7 @@ func newState(repo seal.RepoID, secret [32]byte) *State {
 	return &State{repo: repo, secret: secret, scalars: scalars{Tag: tagScalars, Generation: 1},
 		snapshots: map[pack.ID]Snapshot{}, workspaces: map[Workspace]WorkspaceInfo{}, packs: map[pack.Key]Pack{},
 		segments: map[Hash]segment{}, dead: map[string]DeadName{}, members: map[seal.ID]Member{},
-		holds: map[pack.ID]Hold{}, tags: map[tagKey]snapshotTag{}}
+		holds: map[pack.ID]Hold{}, tags: map[tagKey]snapshotTag{}, generations: map[uint32]generation{}}
 }
 
 // Position is N.
@@ -342,6 +345,7 @@ func (s *State) sorted() *sorted {
 	addAll(p, s.members)
 	addAll(p, s.holds)
 	addAll(p, s.tags)
+	addAll(p, s.generations)
 	slices.SortFunc(p.at, func(a, b uint32) int { return bytes.Compare(p.element(a)[4:], p.element(b)[4:]) })
 	return p
 }
@@ -393,6 +397,8 @@ func parseState(payload []byte, position uint64, repo seal.RepoID, secret [32]by
 			err = load(s, s.holds, e, parse, func(v Hold) pack.ID { return v.Snapshot })
 		case tagTag:
 			err = load(s, s.tags, e, parse, func(v snapshotTag) tagKey { return tagKey{v.Snapshot, v.Word} })
+		case tagGeneration:
+			err = load(s, s.generations, e, parse, func(v generation) uint32 { return v.Number })
 		default:
 			err = ErrTooNew
 		}

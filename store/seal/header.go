@@ -63,3 +63,12 @@ func parseHeader(b []byte) (h [HeaderSize]byte, generation uint32, err error) {
 func ReadOnly(object []byte) bool {
 	return len(object) >= HeaderSize && object[atCompatible] != 0
 }
+
+// Generation is that of the key that sealed an object, which nobody vouches for until the object opens; 0
+// if it is too short for one.
+func Generation(object []byte) uint32 {
+	if len(object) < atSalt {
+		return 0
+	}
+	return binary.BigEndian.Uint32(object[atGeneration:])
+}

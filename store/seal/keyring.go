@@ -46,11 +46,15 @@ func NewKeyring(rand io.Reader) (*Keyring, error) {
 
 // Next returns a keyring with one generation more; k stays as it is.
 func (k *Keyring) Next(rand io.Reader) (*Keyring, error) {
-	newest := k.Generation()
-	if newest == math.MaxUint32 {
+	return k.NextAt(uint64(k.Generation())+1, rand)
+}
+
+// NextAt is Next with a generation that may leave some out: those of keyrings that were never put in force.
+func (k *Keyring) NextAt(generation uint64, rand io.Reader) (*Keyring, error) {
+	if generation <= uint64(k.Generation()) || generation > math.MaxUint32 {
 		return nil, errors.New("seal: no key generation is left")
 	}
-	m := Master{Generation: newest + 1}
+	m := Master{Generation: uint32(generation)}
 	if _, err := io.ReadFull(rand, m.Key[:]); err != nil {
 		return nil, fmt.Errorf("seal: new master key: %w", err)
 	}

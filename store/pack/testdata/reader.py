@@ -32,6 +32,14 @@ class TooNew(Exception):
     """Written by a newer satchel, or under a newer key."""
 
 
+class NoKey(Damage):
+    """Under a key that is not in the ring."""
+
+    def __init__(self, why, generation):
+        super().__init__(why)
+        self.generation = generation
+
+
 class Void(Exception):
     """A ledger entry that every reader skips."""
 
@@ -174,9 +182,8 @@ class Object:
         need(magic == b"satchel\n", name, "no magic")
         if fmt != 1 or suite != 1 or flags & 0xff:
             raise TooNew(f"{name}: format {fmt}, suite {suite}, flags {flags:#06x}: this reader is too old")
-        if generation > max(keys):
-            raise TooNew(f"{name}: of generation {generation}: the keyring of that generation comes first")
-        need(generation in keys, name, f"of generation {generation}, for which the keyring has no key")
+        if generation not in keys:
+            raise NoKey(f"{name}: of generation {generation}, for which the keyring has no key", generation)
         prk = hmac.digest(b"satchel/1" + repo, keys[generation], "sha256")
         info = b"object" + kind.encode() + data[:48]
         t1 = hmac.digest(prk, info + b"\x01", "sha256")
@@ -406,7 +413,8 @@ def packname(key):
 
 # ---- the ledger [7] -----------------------------------------------------------------------------------------------
 
-GENESIS, COMMIT, REG, FORGET, UNFORGET, HOLD, TAG, CONDEMN, CKPT, ENROLL, AUDIT, OPEN = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 0x80
+GENESIS, COMMIT, REG, FORGET, UNFORGET, HOLD, TAG, CONDEMN, CKPT, ENROLL = range(1, 11)
+REVOKE, KEYRING, AUDIT, MEMBER, OPEN = 11, 12, 14, 15, 0x80
 PUSH, PRUNE, ENROL, ADMIN = 1, 2, 4, 8
 PRINCIPAL = (16, "u", "t", "u", "t", 32)
 PACKS, IDS = [(57, "u", 32, "y")], [32]
@@ -430,6 +438,9 @@ KINDS = {
     CKPT: (PUSH, {1: ("covered", "u"), 2: ("object", 32), 3: ("payload", 32), 4: ("segments", IDS),
                   5: ("leave", ["t"]), 6: ("horizon", "u")}),
     ENROLL: (ENROL, {1: ("principal", PRINCIPAL)}),
+    REVOKE: (ADMIN, {1: ("principal", 16), 2: ("reason", "t")}),
+    KEYRING: (ADMIN, {1: ("generation", "u"), 2: ("kek", 32), 3: ("principals", [16])}),
+    MEMBER: (0, {1: ("principal", 16), 2: ("name", "t"), 3: ("rights", "u")}),
     AUDIT: (PUSH, {1: ("what", "u"), 2: ("count", "u"), 3: ("detail", 32), 4: ("session", 24)}),
 }
 DETAIL = {1: ("snapshot", 32), 2: ("workspace", 16), 3: ("paths", ["y"]), 4: ("where", "t"), 5: ("reason", "t"), 6: ("gate", "t")}
@@ -501,8 +512,12 @@ class Ledger:
             if after and opened[after][0]["prev"] != chain[after - 1]:
                 raise e
         for n in range(1, head + 1):
+            inforce = self.state.get(1)[4] if n > 1 else 1
+            if isinstance(failed.get(n), NoKey) and failed[n].generation == inforce:
+                raise TooNew(f"{names[n]}: of generation {inforce}: the keyring of that generation comes first")
             try:
                 allow(n in opened, f"it does not open: {failed.get(n)}")
+                allow(int.from_bytes(raw[n][12:16], "big") == inforce, "sealed under a generation that is not in force")
                 state = self.state.copy()
                 self.fold(n, state, chain[n - 1], *opened[n])
                 self.state = state
@@ -600,6 +615,8 @@ class Ledger:
             allow(p[3] & ~(PUSH | PRUNE) == 0 or rights & ADMIN, "it grants more than it may")
             signed(1, p)
             st.put((7, p[0]), [7, p, 0, n, 0])
+        elif kind in (REVOKE, KEYRING, MEMBER):
+            generation = self.member(n, st, kind, content(), principal, generation)
         elif kind == AUDIT:
             c = content()
             allow(0 < c["what"] < 256 and any(c["detail"]) == any(c["session"]), "it tells of nothing, or half")
@@ -711,6 +728,29 @@ class Ledger:
                   and sum(k[:2] == key[:2] for k in st.elements) < 64, "no possible tag")
             st.put(key, [10, c["snapshot"], c["tag"]])
 
+    def member(self, n, st, kind, c, author, generation):
+        """REVOKE, KEYRING and MEMBER: who belongs to the repository, and which key counts."""
+        live = {e[1][0]: e for e in st.of(7) if e[4] == 0}
+        if kind == KEYRING:
+            allow(generation < c["generation"] < 1 << 32 and any(c["kek"]), "no new generation, or no key")
+            allow(c["principals"] == sorted(live), "not wrapped to those who belong to the repository")
+            st.put((11, c["generation"]), [11, c["generation"], c["kek"], n])
+            return c["generation"]
+        who = live.get(c["principal"])
+        allow(who, "no live principal")
+        old = who[1]
+        if kind == REVOKE:
+            allow(old[0] != author[0] and len(c["reason"].encode()) <= 1024, "its author itself, or a long reason")
+            allow(any(e[1][1] in (2, 3) for id, e in live.items() if id != old[0]) or old[1] not in (2, 3), "the last way in")
+            st.put((7, old[0]), who[:4] + [n])
+            return generation
+        new = old[:2] + [c["name"], c["rights"]] + old[4:]
+        allow(new != old and possible(new), "it changes nothing, or to what is not possible")
+        allow(author[3] & ADMIN or author[0] == old[0] and new[3] == old[3], "its author has not the right")
+        allow(new[3] == old[3] or old[1] == 1 and author[0] != old[0], "rights that cannot be changed")
+        st.put((7, old[0]), [7, new] + who[2:])
+        return generation
+
     def condemn(self, n, st, b, c, horizon):
         names = c["names"]
         allow(0 < len(names) <= 4096 and all(x < y for x, y in zip(names, names[1:])), "its names")
@@ -737,7 +777,7 @@ class Ledger:
 def possible(p):
     """Whether a principal can be one. (The recipient's own form is looked at from outside only.)"""
     id, kind, name, rights, recipient, verify = p
-    return (any(id) and any(verify) and 1 <= kind <= 5 and rights <= 15 and len(recipient) <= 4096
+    return (any(id) and any(verify) and 1 <= kind <= 5 and rights <= (15 if kind < 4 else 0) and len(recipient) <= 4096
             and (kind > 3 or recipient.startswith("age1pq1")) and 1 <= len(name.encode()) <= 128
             and not any(c < " " or "\x7f" <= c <= "\x9f" for c in name))
 
