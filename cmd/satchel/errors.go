@@ -141,6 +141,7 @@ func explain(a *app, err error) (code int, hint string) {
 	}
 	var usage usageError
 	var shut *gateError
+	var lacks *lacksRight
 	var many *ambiguous
 	var cloud *azure.Error
 	var newer *seal.GenerationError
@@ -237,6 +238,8 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitNone, "Bring it back (plug the disk in, mount the share), then try again: what the store has acknowledged is not sent again"
 	case is(access.ErrNotEmpty):
 		return exitFailed, "Give the repository an empty place of its own: another folder or container, or a prefix. What an earlier init left can be deleted by hand if nobody has pushed there"
+	case errors.As(err, &lacks):
+		return exitDenied, "An admin grants it: satchel device grant " + quoted(lacks.device) + " " + lacks.right
 	case is(access.ErrRevoked):
 		return exitDenied, "An admin took it out of the repository. If that was a mistake, remove its device.key and pull with the passphrase or recovery code: it joins anew"
 	case is(access.ErrLastWay):

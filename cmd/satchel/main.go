@@ -54,7 +54,8 @@ type cli struct {
 	Login     loginCmd     `cmd:"" group:"other" help:"Sign in to Azure, once per computer."`
 	Check     checkCmd     `cmd:"" group:"other" help:"Prove that the repository is whole, or say what is not."`
 	Repair    repairCmd    `cmd:"" group:"other" help:"Mend what check found, as far as that can be done."`
-	Key       keyCmd       `cmd:"" group:"other" help:"The recovery code."`
+	Key       keyCmd       `cmd:"" group:"other" help:"What opens the repository: passphrases, recovery codes, keys."`
+	Device    deviceCmd    `cmd:"" group:"other" help:"The computers that belong to the repository."`
 	Rehydrate rehydrateCmd `cmd:"" group:"other" help:"Bring packs back from Azure's archive tier."`
 	Version   versionCmd   `cmd:"" group:"other" help:"Print the version."`
 

@@ -11,6 +11,7 @@ import (
 	"satchel/snapshot/retention"
 	"satchel/snapshot/when"
 	"satchel/store/ledger"
+	"satchel/store/seal"
 )
 
 type pruneCmd struct {
@@ -75,6 +76,8 @@ func (c pruneCmd) prune(p *pruning) error {
 		return p.plan(c.Plan)
 	case p.access.Me == nil:
 		return errReadOnly
+	case !p.may(seal.Prune):
+		return p.lacks("prune")
 	case !c.Yes:
 		if err := p.allowed(); err != nil {
 			return err

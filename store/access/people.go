@@ -115,13 +115,9 @@ func (a *Access) AddPerson(ctx context.Context, author *seal.Identity, kind seal
 }
 
 // AddEscrow gives the keys to whoever has a private key that lies elsewhere: an age identity, or a key in
-// Key Vault. It reads everything from then on, and has no right.
-func (a *Access) AddEscrow(ctx context.Context, author *seal.Identity, kind seal.PrincipalKind, name, recipient string) (*seal.Identity, error) {
-	id, err := seal.NewEscrow(a.Repository, kind, name, recipient, a.config.Rand)
-	if err != nil {
-		return nil, err
-	}
-	return id, a.enlist(ctx, author, id)
+// Key Vault (seal.NewEscrow). It reads everything from then on, and has no right.
+func (a *Access) AddEscrow(ctx context.Context, author, escrow *seal.Identity) error {
+	return a.enlist(ctx, author, escrow)
 }
 
 // enlist enrols a principal, then gives it its slot.

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/rand"
 	"errors"
 	"testing"
 
@@ -73,8 +74,9 @@ func TestEscrowOpensTheKeys(t *testing.T) {
 	office, _, _ := clinic(t, m)
 	id, err := age.GenerateX25519Identity()
 	check(t, err)
-	escrow, err := office.AddEscrow(ctx, office.Me, seal.AgeRecipient, "safe", id.Recipient().String())
+	escrow, err := seal.NewEscrow(office.Repository, seal.AgeRecipient, "safe", id.Recipient().String(), rand.Reader)
 	check(t, err)
+	check(t, office.AddEscrow(ctx, office.Me, escrow))
 	check(t, office.Rotate(ctx, office.Me))
 	for g := uint32(1); g <= 2; g++ {
 		slot, err := m.Get(ctx, seal.SlotName(escrow.Principal.ID, g), 0, -1)
