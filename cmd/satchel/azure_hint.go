@@ -111,13 +111,18 @@ func missingRight(e *azure.Error) string {
 func roleCommand(e *azure.Error) string {
 	who := `--assignee "NAME@DOMAIN"`
 	if e.Who != nil {
-		who = "--assignee-object-id " + e.Who.ObjectID + " --assignee-principal-type " + map[bool]string{false: "User", true: "ServicePrincipal"}[e.Who.App]
+		who = assignee(e.Who)
 	}
 	scope := fmt.Sprintf("$(az storage account show --name %s --query id --output tsv)", e.Account)
 	if e.Op != "create container" { // it is there
 		scope += "/blobServices/default/containers/" + e.Container
 	}
 	return fmt.Sprintf(`az role assignment create --role "Storage Blob Data Contributor" %s --scope "%s"`, who, scope)
+}
+
+// assignee is how az names somebody.
+func assignee(who *azure.Identity) string {
+	return "--assignee-object-id " + who.ObjectID + " --assignee-principal-type " + map[bool]string{false: "User", true: "ServicePrincipal"}[who.App]
 }
 
 func firewallHint(e *azure.Error) string {

@@ -67,13 +67,13 @@ func refused(from, to string) string {
 		return "store imports the standard library alone"
 	case forTests(from):
 		return ""
-	case strings.HasPrefix(to, "github.com/Azure/") && from != "store/azure":
+	case strings.HasPrefix(to, "github.com/Azure/") && !ofAzure(from):
 		return "a provider's SDK stops at its driver"
 	case !isOurs:
 		return ""
 	case forTests(ours):
 		return "it is for tests"
-	case (ours == "store/azure" || ours == "store/dir") && top != "cmd":
+	case (ofAzure(ours) && !ofAzure(from) || ours == "store/dir") && top != "cmd":
 		return "only the command chooses a driver"
 	case top == "chunker":
 		return "chunker knows nothing but bytes"
@@ -96,6 +96,11 @@ func refused(from, to string) string {
 	return ""
 }
 
+// ofAzure reports whether a package is the driver of Azure's, or a part of it.
+func ofAzure(folder string) bool {
+	return folder == "store/azure" || strings.HasPrefix(folder, "store/azure/")
+}
+
 // forTests reports whether a package helps tests: storetest and what is in it, snapshottest.
 func forTests(folder string) bool {
 	return slices.ContainsFunc(strings.Split(folder, "/"), func(name string) bool { return strings.HasSuffix(name, "test") })
@@ -113,6 +118,9 @@ func TestRefusedImports(t *testing.T) {
 		{"index", "satchel/store/pack", true},
 		{"store/pack", "github.com/klauspost/compress/zstd", true},
 		{"store/azure", "github.com/Azure/azure-sdk-for-go/sdk/azcore", true},
+		{"store/azure/account", "github.com/Azure/azure-sdk-for-go/sdk/azcore", true},
+		{"store/azure/account", "satchel/store/azure", true},
+		{"snapshot", "satchel/store/azure/account", false},
 		{"store/storetest", "satchel/store/dir", true},
 		{"index", "satchel/snapshot", false},
 		{"snapshot", "satchel/restore", false},

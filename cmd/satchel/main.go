@@ -59,6 +59,8 @@ type cli struct {
 	Rehydrate rehydrateCmd `cmd:"" group:"other" help:"Bring packs back from Azure's archive tier."`
 	Version   versionCmd   `cmd:"" group:"other" help:"Print the version."`
 
+	Doctor doctorCmd `cmd:"" group:"other" help:"Check the store, the way there and how the account is set up."`
+
 	Completion completionCmd `cmd:"" group:"other" help:"Print what lets a shell complete commands and flags."`
 	Man        manCmd        `cmd:"" group:"other" help:"Print the manual as a man page."`
 	Complete   completeCmd   `cmd:"" group:"other" hidden:""`

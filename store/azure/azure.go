@@ -120,6 +120,10 @@ func (s *Store) Location() store.Location { return s.loc }
 // Requests is the number of HTTP requests so far, retries included.
 func (s *Store) Requests() int64 { return s.wire.requests.Load() }
 
+// TLS is the version of TLS that the latest answer came by, as crypto/tls numbers them; 0 if there
+// was none or it came by plain http.
+func (s *Store) TLS() uint16 { return uint16(s.wire.tls.Load()) }
+
 // Now implements store.Store. The date is the service's to the second.
 func (s *Store) Now() time.Time { return s.wire.clock.now() }
 

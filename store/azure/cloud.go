@@ -24,9 +24,9 @@ var suffixes = []struct {
 	{".blob.core.chinacloudapi.cn", cloud.AzureChina},
 }
 
-// cloudOf is the cloud that an endpoint is in, and whether its host is one of Azure's. A host
+// Cloud is the cloud that an endpoint is in, and whether its host is one of Azure's. A host
 // of another name is taken for one in the public cloud.
-func cloudOf(endpoint string) (cloud.Configuration, bool) {
+func Cloud(endpoint string) (cloud.Configuration, bool) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return cloud.AzurePublic, false
@@ -41,7 +41,7 @@ func cloudOf(endpoint string) (cloud.Configuration, bool) {
 
 // authority is the sign-in service.
 func (o LoginOptions) authority() string {
-	in, _ := cloudOf(o.Endpoint)
+	in, _ := Cloud(o.Endpoint)
 	return cmp.Or(o.Authority, o.env("AZURE_AUTHORITY_HOST"), in.ActiveDirectoryAuthorityHost)
 }
 
@@ -57,7 +57,7 @@ func (o LoginOptions) undiscovered() bool {
 }
 
 func (o LoginOptions) clientOptions(retry policy.RetryOptions) azcore.ClientOptions {
-	in, _ := cloudOf(o.Endpoint)
+	in, _ := Cloud(o.Endpoint)
 	in.ActiveDirectoryAuthorityHost = o.authority()
 	c := azcore.ClientOptions{Retry: retry, Cloud: in}
 	if o.Transport != nil {

@@ -111,7 +111,7 @@ func trusted(endpoint string) bool {
 	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
 		return ip.IsLoopback()
 	}
-	_, ours := cloudOf(endpoint)
+	_, ours := Cloud(endpoint)
 	return ours
 }
 

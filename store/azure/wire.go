@@ -51,7 +51,8 @@ type wire struct {
 	rt       http.RoundTripper
 	quiet    time.Duration // how long no byte may go or come
 	requests atomic.Int64
-	met      atomic.Bool // the service has answered
+	met      atomic.Bool   // the service has answered
+	tls      atomic.Uint32 // the version that the latest answer came by
 	clock    clock
 }
 
@@ -79,6 +80,9 @@ func (w *wire) Do(req *http.Request) (*http.Response, error) {
 	}
 	if resp.Header.Get("x-ms-request-id") != "" { // the service's own answer, not a proxy's
 		w.met.Store(true)
+		if resp.TLS != nil {
+			w.tls.Store(uint32(resp.TLS.Version))
+		}
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			w.clock.set(date)
 		}
