@@ -80,6 +80,9 @@ func (d *doctor) add(id, title string, r account.Result, found, fix string) {
 // failed adds what went wrong, with the words that any command has for it.
 func (d *doctor) failed(id, title string, err error) {
 	_, hint := explain(d.a, err)
+	if errors.Is(err, store.ErrNoContainer) {
+		hint = noneHint(d.a)
+	}
 	if hint == "" {
 		hint = "See the message"
 	}

@@ -60,6 +60,7 @@ type cli struct {
 	Version   versionCmd   `cmd:"" group:"other" help:"Print the version."`
 
 	Doctor doctorCmd `cmd:"" group:"other" help:"Check the store, the way there and how the account is set up."`
+	Azure  azureCmd  `cmd:"" group:"other" help:"Print what makes a storage account for satchel."`
 
 	Completion completionCmd `cmd:"" group:"other" help:"Print what lets a shell complete commands and flags."`
 	Man        manCmd        `cmd:"" group:"other" help:"Print the manual as a man page."`

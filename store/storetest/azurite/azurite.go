@@ -27,6 +27,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"satchel/store/storetest/npm"
 )
 
 // The account that every Azurite has, and its published key.
@@ -107,7 +109,7 @@ func preload(t testing.TB, dir string) string {
 // run starts node and returns scheme://host:port once the server listens.
 func run(t testing.TB, dir string, args []string) string {
 	t.Helper()
-	cmd := exec.Command(find(t, "node"), args...)
+	cmd := exec.Command(npm.Find(t, "node"), args...)
 	out := &output{listening: make(chan string, 1)}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 	stdin, err := cmd.StdinPipe()
@@ -172,13 +174,4 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.tail.String()
-}
-
-func find(t testing.TB, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatalf("%s is not on the path: the tests against Azure Blob Storage run Azurite %s, which needs Node.js and npm (https://nodejs.org): %v", program, version, err)
-	}
-	return path
 }
