@@ -90,7 +90,7 @@ var scriptNames = map[string]string{"init-sync": "init", "sync-push": "push", "s
 
 // memory is where garbage is collected earlier rather than let it grow, in bytes: a command stays
 // below 500 MiB in a repository of ten million chunks.
-const memory = 384 << 20
+const memory = 320 << 20
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

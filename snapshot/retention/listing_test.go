@@ -4,7 +4,10 @@ import (
 	"testing"
 
 	"satchel/store"
+	"satchel/store/canon"
 	"satchel/store/ledger"
+	"satchel/store/pack"
+	"satchel/store/seal"
 )
 
 // Live packs are not in a listing, so a name that died after it was made may have its object still:
@@ -18,5 +21,16 @@ func TestListingKnowsWhatMayBeThere(t *testing.T) {
 		if got := l.there(ledger.DeadName{Name: name, Position: c.position}); got != c.there {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+// As many names as a checkpoint may let go of fit into an entry.
+func TestNamesThatLeaveFitIntoAnEntry(t *testing.T) {
+	var c ledger.CheckpointContent
+	for range maxLeave {
+		c.Leave = append(c.Leave, pack.Key{'d'}.Name())
+	}
+	if n := len(canon.Marshal(c)); n > seal.Ledger.MaxPayload()-4096 {
+		t.Errorf("%d bytes", n)
 	}
 }

@@ -132,6 +132,9 @@ func (p *Prune) sweep(ctx context.Context, listed *listing, out *Report) error {
 	return nil
 }
 
+// maxLeave is how many names a checkpoint has room for; those of packs are the longest.
+const maxLeave = 8000
+
 // checkpoint moves the horizon to where the unfinished sessions of today began, and lets go of
 // dead names whose objects are gone; when there are enough of them to be worth it.
 func (p *Prune) checkpoint(ctx context.Context, listed *listing) error {
@@ -150,7 +153,7 @@ func (p *Prune) checkpoint(ctx context.Context, listed *listing) error {
 	}
 	var leave []string
 	for _, d := range s.DeadNames() {
-		if !listed.there(d) && d.Position < horizon && len(leave) < ledger.MaxCondemned {
+		if !listed.there(d) && d.Position < horizon && len(leave) < maxLeave {
 			leave = append(leave, d.Name)
 		}
 	}
