@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +49,9 @@ func (k keepFlags) policy() (p retention.Policy, given bool, err error) {
 		if err != nil {
 			return p, true, usageError{fmt.Errorf("--keep-within: %w", err)}
 		}
+	}
+	if slices.Contains(k.Tag, "") {
+		return p, true, usageError{errors.New("--keep-tag: the word is missing")}
 	}
 	p.Tags = k.Tag
 	return p, given || len(k.Tag) > 0, nil

@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 		"satchel-lied-to":   func() { satchel(lies) },
 		"satchel-overtaken": func() { satchel(overtaken) },
 		"satchel-unplugged": func() { satchel(unplugged) },
+		"satchel-held":      func() { satchel(holds) },
 
 		"satchel-on-clear-disk":    func() { satchel(on(volume.Off)) },
 		"satchel-on-changing-disk": func() { satchel(on(volume.Converting)) },
@@ -119,6 +120,15 @@ func (l *late) Get(ctx context.Context, name string, off, n int64) ([]byte, erro
 		})
 	}
 	return l.Store.Get(ctx, name, off, n)
+}
+
+// holds lets nothing be deleted, as a store with a retention policy of its own does.
+func holds(a *app) { a.wrap = func(s store.Store) store.Store { return held{s} } }
+
+type held struct{ store.Store }
+
+func (held) Delete(_ context.Context, name string) error {
+	return fmt.Errorf("delete %s: %w", name, store.ErrHeld)
 }
 
 // unplugged takes the folder of the store away at the first Put.

@@ -17,7 +17,8 @@ type snapshotsCmd struct {
 
 func (snapshotsCmd) Help() string {
 	return `Lists the snapshots of this workspace, oldest first: when, by which device, how large. * marks the one
-that the files here come from. With --verbose and --json each is told what this folder's policy says of it.
+that the files here come from. Where the manifest has a policy ("retention"), each is told what that does with it, and why;
+with --verbose and --json always.
 
 Example:
   satchel snapshots
@@ -44,9 +45,12 @@ func (c snapshotsCmd) Run(a *app) error {
 	if len(all) == 0 {
 		return noSnapshot(s.workspaceName())
 	}
-	said, err := s.verdicts()
+	policy, err := s.manifestPolicy()
+	said := map[pack.ID]retention.Verdict{}
 	if err != nil {
 		a.note("%v", err)
+	} else {
+		said = s.verdicts(policy)
 	}
 	if a.JSON {
 		for _, v := range all {
@@ -55,7 +59,11 @@ func (c snapshotsCmd) Run(a *app) error {
 		return nil
 	}
 	t := a.table()
-	fmt.Fprintln(t, "  ID\tTIME\tDEVICE\tFILES\tSIZE\tNEW\tWORKSPACE")
+	heads, told := "  ID\tTIME\tDEVICE\tFILES\tSIZE\tNEW\tWORKSPACE", len(said) > 0 && (a.Verbose || !policy.Empty())
+	if told {
+		heads += "\tPOLICY"
+	}
+	fmt.Fprintln(t, heads)
 	for _, v := range all {
 		mark := " "
 		if v.ID == s.lineage.Base {
@@ -63,24 +71,20 @@ func (c snapshotsCmd) Run(a *app) error {
 		}
 		info, _ := s.state().Workspace(v.Workspace)
 		fmt.Fprintf(t, "%s %x\t%s\t%s\t%s\t%s\t%s\t%s%s\n", mark, v.ID[:4], moment(v.Time), quoted(s.deviceName(v)), thousands(int64(v.Files)),
-			size(int64(v.Bytes)), size(int64(v.NewBytes)), quoted(info.Name), incomplete(v)+ofSafety(v)+s.remarks(v, said[v.ID]))
+			size(int64(v.Bytes)), size(int64(v.NewBytes)), quoted(info.Name), incomplete(v)+ofSafety(v)+s.remarks(v)+becomes(said[v.ID], told))
 	}
 	return t.Flush()
 }
 
 // verdicts are what a prune without flags would do.
-func (s *session) verdicts() (map[pack.ID]retention.Verdict, error) {
-	policy, err := s.manifestPolicy()
-	if err != nil {
-		return nil, err
-	}
+func (s *session) verdicts(policy retention.Policy) map[pack.ID]retention.Verdict {
 	said := map[pack.ID]retention.Verdict{}
 	for _, w := range s.judge(policy, false) {
 		for _, v := range w.verdicts {
 			said[v.Snapshot.ID] = v
 		}
 	}
-	return said, nil
+	return said
 }
 
 func (s *session) snapshotLine(v ledger.Snapshot, said retention.Verdict) {
@@ -96,8 +100,8 @@ func (s *session) snapshotLine(v ledger.Snapshot, said retention.Verdict) {
 	s.a.json("snapshot", f)
 }
 
-// remarks are what was said of a snapshot, and with --verbose what becomes of it.
-func (s *session) remarks(v ledger.Snapshot, said retention.Verdict) (text string) {
+// remarks are what was said of a snapshot.
+func (s *session) remarks(v ledger.Snapshot) (text string) {
 	if tags := s.state().Tags(v.ID); len(tags) > 0 {
 		text += " [" + quoted(strings.Join(tags, ", ")) + "]"
 	}
@@ -108,13 +112,18 @@ func (s *session) remarks(v ledger.Snapshot, said retention.Verdict) (text strin
 	case held:
 		text += " (held: " + quoted(h.Reason) + ")"
 	}
-	switch {
-	case s.a.Verbose && said.Keep:
-		text += " stays: " + reasons(said)
-	case s.a.Verbose:
-		text += " goes: " + reasons(said)
-	}
 	return text
+}
+
+// becomes is the column of what the policy does with a snapshot.
+func becomes(said retention.Verdict, told bool) string {
+	switch {
+	case !told:
+		return ""
+	case said.Keep:
+		return "\tstays: " + reasons(said)
+	}
+	return "\tgoes: " + reasons(said)
 }
 
 func ofSafety(v ledger.Snapshot) string {

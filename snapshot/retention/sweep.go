@@ -86,6 +86,9 @@ func (p *Prune) unregistered(ctx context.Context, listed *listing) (names []stri
 	return names, nil
 }
 
+// errUnasked: the right to delete is not there, as it was not for the object before.
+var errUnasked = fmt.Errorf("%w: not asked for, as another was refused", store.ErrDenied)
+
 // sweep deletes what is dead in the prefix of the ledger that this device has read (R4), and has
 // been for the grace.
 func (p *Prune) sweep(ctx context.Context, listed *listing, out *Report) error {
@@ -119,8 +122,9 @@ func (p *Prune) sweep(ctx context.Context, listed *listing, out *Report) error {
 			delete(listed.objects, name)
 			listed.gone[name] = true
 		case errors.Is(err, store.ErrDenied):
-			for _, rest := range names[i:] {
-				out.Later = append(out.Later, Later{rest, err})
+			out.Later = append(out.Later, Later{name, err})
+			for _, rest := range names[i+1:] {
+				out.Later = append(out.Later, Later{rest, errUnasked})
 			}
 			return nil
 		case errors.Is(err, store.ErrHeld):
