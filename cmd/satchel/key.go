@@ -9,9 +9,12 @@ import (
 	"slices"
 	"strings"
 
+	"satchel/snapshot"
+	"satchel/snapshot/retention"
 	"satchel/store/access"
 	"satchel/store/durable"
 	"satchel/store/ledger"
+	"satchel/store/pack"
 	"satchel/store/seal"
 )
 
@@ -20,6 +23,7 @@ type keyCmd struct {
 	Add     keyAddCmd     `cmd:"" help:"Add a passphrase, a recovery code or an age recipient."`
 	Remove  keyRemoveCmd  `cmd:"" help:"Remove one of them, and change the keys."`
 	Rotate  keyRotateCmd  `cmd:"" help:"Change the keys: what follows is sealed under new ones."`
+	Rekey   keyRekeyCmd   `cmd:"" help:"Seal under the keys in force what was sealed under older ones."`
 	Test    keyTestCmd    `cmd:"" help:"Prove that a passphrase or recovery code still opens the repository."`
 	Confirm keyConfirmCmd `cmd:"" help:"Say that the recovery code is in a safe place."`
 }
@@ -283,6 +287,71 @@ func (keyRotateCmd) Run(a *app) error {
 		a.say("The keys in force are of generation %d now.", s.state().Generation())
 		return nil
 	})
+}
+
+type keyRekeyCmd struct{}
+
+func (keyRekeyCmd) Help() string {
+	return `Reads every pack that older keys open, seals it anew, and lets the old one go; satchel prune deletes it three days later.
+After that the old keys open nothing but the ledger's old entries. Without this command each push does a part of it,
+64 MiB at most. It takes about as long as sending the repository once more.
+
+Example:
+  satchel key rekey`
+}
+
+func (keyRekeyCmd) Run(a *app) error {
+	return a.writing(func(s *session) error {
+		if !s.may(seal.Prune) {
+			return s.lacks("prune")
+		}
+		var p snapshot.Progress
+		push, err := s.push(&p)
+		if err != nil {
+			return err
+		}
+		stop := a.showProgress(&p, "sent")
+		out, err := retention.Rekey(a.ctx, push, 0)
+		stop()
+		if err != nil {
+			return err
+		}
+		for _, name := range out.Damaged {
+			a.problem(name, "is damaged, and older keys open it still: satchel check says whom it hurts")
+		}
+		if a.JSON {
+			a.json("rekey", map[string]any{"packs": out.Packs, "bytes": out.Bytes, "left": out.Left, "generation": s.state().Generation(), "requests": s.store.requests()})
+		}
+		a.say("Sealed %s anew (%s sent), %d left · %s", count(out.Packs, "pack"), size(out.Bytes), out.Left, count(s.store.requests(), "request"))
+		if out.Packs > 0 {
+			a.say("satchel prune deletes the old ones in three days.")
+		}
+		if len(out.Damaged) > 0 {
+			return errLeft
+		}
+		return nil
+	})
+}
+
+// errLeft ends a rekey that could not read everything.
+var errLeft = fmt.Errorf("%w: not every pack could be sealed anew", pack.ErrDamaged)
+
+// rekeyEach is how many bytes of packs a push seals anew beside its own, after the keys were changed.
+const rekeyEach = 64 << 20
+
+// rekeySome seals a part of what older keys open still. It is no part of the push: what goes wrong is told, and
+// the next push goes on.
+func (s *session) rekeySome(push *snapshot.Push) {
+	if len(s.state().Generations()) == 0 || !s.may(seal.Prune) {
+		return
+	}
+	push.Index, push.Keys, push.Keyring, push.Progress = s.index, s.access.Keys, s.access.Keyring, nil
+	out, err := retention.Rekey(s.a.ctx, push, rekeyEach)
+	if err != nil {
+		s.a.note("The snapshot is safe; sealing older packs under the new keys goes on with the next push: %v", err)
+	} else if out.Packs > 0 {
+		s.a.note("The keys were changed: %s of before sealed anew, %d left.", count(out.Packs, "pack"), out.Left)
+	}
 }
 
 type keyTestCmd struct{}

@@ -91,6 +91,7 @@ func (c pushCmd) run(s *session, began time.Time) error {
 		if err := s.access.Log.Checkpoint(a.ctx, s.access.Me); err != nil {
 			a.note("The snapshot is safe; the checkpoint after it is not made: %v", err)
 		}
+		s.rekeySome(push)
 	}
 	if len(out.Problems) > 0 {
 		return errIncomplete

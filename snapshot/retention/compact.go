@@ -32,6 +32,14 @@ func (p *Prune) compact(ctx context.Context, listed *listing) error {
 	if err != nil || len(old) < manySegments || size < 2*rowSize*int64(sum.Chunks)+slack {
 		return err
 	}
+	return p.replaceSegments(ctx, old)
+}
+
+// replaceSegments puts new ones in the place of old ones.
+func (p *Prune) replaceSegments(ctx context.Context, old []ledger.Hash) error {
+	if len(old) == 0 {
+		return nil
+	}
 	fresh, err := p.segments(ctx)
 	if err != nil {
 		return fmt.Errorf("index segments: %w", err)
