@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"satchel/snapshot"
 	"satchel/store/pack"
@@ -20,6 +21,7 @@ import (
 const (
 	maxRange = 32 << 20
 	maxGap   = 512 << 10
+	maxHeld  = 2 * maxRange // of all requests under way
 )
 
 // piece is where one chunk of a pack goes.
@@ -186,6 +188,7 @@ func (p *Plan) fetch(ctx context.Context, jobs []*packJob, d *damage) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	todo := make(chan *rangeJob)
+	held := semaphore.NewWeighted(maxHeld)
 	g.Go(func() error {
 		defer close(todo)
 		for _, j := range jobs {
@@ -207,9 +210,14 @@ func (p *Plan) fetch(ctx context.Context, jobs []*packJob, d *damage) error {
 			}
 			var plain []byte
 			for r := range todo {
+				size := min(r.to-r.from, maxHeld)
+				if err := held.Acquire(ctx, size); err != nil {
+					return context.Cause(ctx)
+				}
 				if plain, err = p.read(ctx, r, dec, plain, d); err != nil {
 					return err
 				}
+				held.Release(size)
 			}
 			return nil
 		})

@@ -26,7 +26,7 @@ const (
 	smallFile   = 256 << 10 // below: one chunk, read whole by one worker
 	batchBytes  = 4 << 20   // small files handled together
 	batchFiles  = 512       //
-	readBuffer  = 8 << 20   // of the reader of large files
+	readBuffer  = 5 << 20   // of the reader of large files: more than the largest chunk
 	sqlitePiece = 256 << 10 // fixed cuts of databases
 )
 
@@ -110,15 +110,16 @@ func (s *seenSet) add(id pack.ID) (first bool) {
 func (c *capture) start(ctx context.Context, workers int) {
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.jobs, c.bigs = make(chan func(*worker) error, workers), make(chan fileTask, 256)
-	c.bufs = make(chan []byte, workers+1)
-	for range workers + 1 {
+	c.bufs = make(chan []byte, max(workers, 2))
+	for range cap(c.bufs) {
 		c.bufs <- nil
 	}
 	c.group.Go(func() error {
 		defer close(c.jobs)
+		r := pieceReader{get: func() []byte { return <-c.bufs }, put: func(b []byte) { c.bufs <- b }, run: c.post, tail: new([]byte)}
 		for t := range c.bigs {
 			if c.ctx.Err() == nil {
-				c.fail(c.large(t, pieceReader{get: func() []byte { return <-c.bufs }, put: func(b []byte) { c.bufs <- b }, run: c.post}))
+				c.fail(c.large(t, r))
 			}
 		}
 		return context.Cause(c.ctx)
@@ -252,7 +253,7 @@ func (w *worker) flush() error {
 		return nil
 	}
 	plain, chunks := w.plain, w.chunks
-	w.plain, w.chunks = w.plain[:0], nil
+	w.plain, w.chunks = w.plain[:0], w.chunks[:0]
 	return w.frame(plain, chunks)
 }
 
@@ -369,7 +370,7 @@ func (c *capture) once(t fileTask, read readFunc) (e Entry, st index.Stat, err e
 func (w *worker) small(t fileTask) error {
 	return w.c.settle(t, func(f io.Reader, size int64) (Entry, error) {
 		if size >= smallFile { // it has grown since the walk
-			r := pieceReader{get: func() []byte { return nil }, put: func([]byte) {}, run: func(job func(*worker) error) error { return job(w) }}
+			r := pieceReader{get: func() []byte { return nil }, put: func([]byte) {}, run: func(job func(*worker) error) error { return job(w) }, tail: new([]byte)}
 			return w.c.pieces(f, size, t.secret, r)
 		}
 		if cap(w.file) < smallFile {
@@ -408,15 +409,17 @@ func (c *capture) large(t fileTask, r pieceReader) error {
 // A pieceReader says where the buffers of a large file come from and go to, and who does
 // the work on a full one.
 type pieceReader struct {
-	get func() []byte // may be nil: a new one is made
-	put func([]byte)
-	run func(job func(*worker) error) error
+	get  func() []byte // may be nil: a new one is made
+	put  func([]byte)
+	run  func(job func(*worker) error) error
+	tail *[]byte // of a buffer, for the next one
 }
 
 // pieces reads size bytes in large buffers, cuts them, and has the chunks stored.
 func (c *capture) pieces(f io.Reader, size int64, secret bool, r pieceReader) (e Entry, err error) {
 	var ids [][]byte
-	var tail []byte
+	tail := (*r.tail)[:0]
+	defer func() { *r.tail = tail }()
 	var pending sync.WaitGroup
 	defer pending.Wait()
 	database := false

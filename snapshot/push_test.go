@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"satchel/snapshot"
 	"satchel/snapshot/snapshottest"
+	"satchel/store"
 	"satchel/store/ledger"
 	"satchel/store/pack"
 	"satchel/store/storetest"
@@ -169,6 +171,37 @@ func TestLargePushRequests(t *testing.T) {
 	d.MustPush()
 	if n, most := counter.Total(), (files*size+32<<20-1)/(32<<20)+1+4; n > most {
 		t.Errorf("%d requests for %d MiB, want at most %d: %v", n, files*size>>20, most, counter.Trace())
+	}
+}
+
+// rooms is a store that keeps hold of the memory that data packs come in.
+type rooms struct {
+	store.Store
+	mu   sync.Mutex
+	seen map[*byte]bool
+	puts int
+}
+
+func (r *rooms) Put(ctx context.Context, name string, data []byte) error {
+	if name[0] == 'd' {
+		r.mu.Lock()
+		r.seen[&data[0]] = true
+		r.puts++
+		r.mu.Unlock()
+	}
+	return r.Store.Put(ctx, name, data)
+}
+
+func TestLargePushBuildsItsPacksInTheMemoryOfThree(t *testing.T) {
+	r := &rooms{Store: storetest.NewMemory(), seen: map[*byte]bool{}}
+	d := snapshottest.Found(t, r)
+	const files, size = 20, 8 << 20
+	for i := range files {
+		d.Write(fmt.Sprint("f", i), noise(uint64(i), size))
+	}
+	d.MustPush()
+	if r.puts < files*size>>25 || len(r.seen) > 3 {
+		t.Errorf("%d data packs came in %d buffers", r.puts, len(r.seen))
 	}
 }
 

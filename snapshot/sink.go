@@ -1,10 +1,12 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,7 +23,7 @@ import (
 const (
 	frameTarget = 1 << 20 // plaintext gathered into one frame
 	smallPush   = 2 << 20 // coded data up to here goes into the tree pack: no data pack at all
-	secondOpen  = pack.DataTarget / 2
+	secondOpen  = pack.DataTarget
 )
 
 // A sink takes the chunks that the repository does not have and puts them into packs:
@@ -29,8 +31,8 @@ const (
 // data into the tree pack too. What the store has acknowledged is noted in the index as under
 // way, so that an interrupted push does not send it again.
 //
-// Its methods may be called concurrently. The memory it holds is two open packs and
-// those on their way, of which there are at most `uploads`.
+// Its methods may be called concurrently. The memory it holds is two open data packs, `uploads`-1
+// on their way and a tree pack: who needs another waits until the store has taken one.
 type sink struct {
 	store    store.Store
 	keys     *seal.Keys
@@ -45,7 +47,7 @@ type sink struct {
 
 	uploads *errgroup.Group
 	ctx     context.Context
-	free    chan []byte // pack buffers to use again
+	rooms   chan []byte // for data packs; nil: not made yet
 
 	mu      sync.Mutex      // guards what follows
 	held    []*pack.Frame   // data frames, until there are more than smallPush bytes
@@ -74,7 +76,10 @@ func newSink(ctx context.Context, s store.Store, keys *seal.Keys, x *index.Index
 	k := &sink{store: s, keys: keys, index: x, owner: owner, session: session, rand: &lockedReader{r: rand}, progress: p, enc: enc, every: registerEvery}
 	k.uploads, k.ctx = errgroup.WithContext(ctx)
 	k.uploads.SetLimit(uploads)
-	k.free = make(chan []byte, uploads+3)
+	k.rooms = make(chan []byte, max(uploads+1, 3))
+	for range cap(k.rooms) {
+		k.rooms <- nil
+	}
 	return k, nil
 }
 
@@ -90,26 +95,27 @@ func (l *lockedReader) Read(p []byte) (int, error) {
 	return l.r.Read(p)
 }
 
-// buffer is memory for a pack of at most size bytes before its padding.
-func (k *sink) buffer(size int) []byte {
-	for {
-		select {
-		case b := <-k.free:
-			if cap(b) >= size {
-				return b
-			}
-		default:
-			return make([]byte, 0, int(seal.Padme(uint64(size+pack.MaxDirectory))))
+// room is memory for a data pack. It waits while there is none.
+func (k *sink) room() ([]byte, error) {
+	select {
+	case b := <-k.rooms:
+		if b == nil {
+			b = make([]byte, 0, pack.DataTarget)
 		}
+		return b, nil
+	case <-k.ctx.Done():
+		return nil, context.Cause(k.ctx)
 	}
 }
 
-// addData takes a data frame.
+// addData takes a data frame, of which it keeps nothing.
 func (k *sink) addData(f *pack.Frame) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.data) == 0 {
-		k.held = append(k.held, f)
+		own := *f
+		own.Coded, own.Chunks = bytes.Clone(f.Coded), slices.Clone(f.Chunks)
+		k.held = append(k.held, &own)
 		if k.heldLen += len(f.Coded); k.heldLen <= smallPush {
 			return nil
 		}
@@ -145,7 +151,11 @@ func (k *sink) spread(f *pack.Frame) error {
 		k.data[i] = nil
 	}
 	if k.data[i] == nil {
-		b, err := pack.NewBuilder(seal.Data, k.session, k.keys, k.rand, k.buffer(pack.DataTarget))
+		room, err := k.room()
+		if err != nil {
+			return err
+		}
+		b, err := pack.NewBuilder(seal.Data, k.session, k.keys, k.rand, room)
 		if err != nil {
 			return err
 		}
@@ -178,7 +188,7 @@ func (k *sink) treeFrame() error {
 	if err != nil {
 		return err
 	}
-	k.plain, k.chunks = k.plain[:0], nil
+	k.plain, k.chunks = k.plain[:0], k.chunks[:0]
 	return k.addToTree(f)
 }
 
@@ -190,7 +200,7 @@ func (k *sink) addToTree(f *pack.Frame) (err error) {
 		k.tree = nil
 	}
 	if k.tree == nil {
-		if k.tree, err = pack.NewBuilder(seal.Tree, k.session, k.keys, k.rand, k.buffer(pack.TreeTarget)); err != nil {
+		if k.tree, err = pack.NewBuilder(seal.Tree, k.session, k.keys, k.rand, make([]byte, 0, pack.TreeTarget)); err != nil {
 			return err
 		}
 	}
@@ -215,9 +225,8 @@ func (k *sink) close(b *pack.Builder) error {
 		if k.progress != nil {
 			k.progress.Stored.Add(size)
 		}
-		select {
-		case k.free <- p.Data:
-		default:
+		if p.Key.Kind() == seal.Data {
+			k.rooms <- p.Data
 		}
 		return k.acknowledge(index.Pack{Key: p.Key, Size: size, Hash: p.Directory.Hash(), Directory: p.Directory.Encoding()})
 	})

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"satchel/index"
 	"satchel/snapshot"
@@ -64,6 +65,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // tries is how often a check begins anew because the ledger moved on under it: what was
 // missing may have been condemned, and deleted, meanwhile.
 const tries = 3
+
+// maxHeld is how many bytes of objects are in memory at once.
+const maxHeld = 64 << 20
 
 // moved reports whether the ledger has gone on since the check began.
 func (c *checker) moved(ctx context.Context) bool {
@@ -268,6 +272,7 @@ func (c *checker) work(ctx context.Context) error {
 		g.Go(func() error { return c.trees.walk(gctx, c.Log, c.Index) })
 	}
 	todo := make(chan job)
+	held := semaphore.NewWeighted(maxHeld)
 	g.Go(func() error {
 		defer close(todo)
 		for _, j := range c.jobs {
@@ -286,9 +291,14 @@ func (c *checker) work(ctx context.Context) error {
 				return err
 			}
 			for j := range todo {
+				size := min(j.size, maxHeld)
+				if err := held.Acquire(gctx, size); err != nil {
+					return context.Cause(gctx)
+				}
 				if err := j.do(gctx, w); err != nil {
 					return err
 				}
+				held.Release(size)
 				if p := c.Progress; p != nil {
 					p.Files.Add(1)
 					p.Bytes.Add(j.size)

@@ -23,7 +23,6 @@ type Builder struct {
 	session Session
 	sealer  sealer
 	buf     []byte
-	check   []byte
 	dir     directoryWriter
 	target  int
 }
@@ -71,9 +70,14 @@ func (b *Builder) Add(f *Frame) error {
 	return nil
 }
 
-func (b *Builder) verify(off int, plain []byte, d seal.Domain) (err error) {
-	b.check, err = b.sealer.Open(b.check[:0], b.buf[off:], d, uint64(off))
-	if err != nil || !bytes.Equal(b.check, plain) {
+// verify opens what was sealed at off into what is free of the buffer, where there is enough.
+func (b *Builder) verify(off int, plain []byte, d seal.Domain) error {
+	free := b.buf[len(b.buf):]
+	if cap(free) < len(plain) {
+		free = nil
+	}
+	check, err := b.sealer.Open(free, b.buf[off:], d, uint64(off))
+	if err != nil || !bytes.Equal(check, plain) {
 		return ErrSelfCheck
 	}
 	return nil

@@ -33,11 +33,15 @@ var ErrSelfCheck = errors.New("self-check failed: the bytes did not come back as
 // zstdWindow is the window of an Encoder in bytes. A frame is about 1 MiB.
 const zstdWindow = 1 << 20
 
+// frameRoom is what an Encoder has ready for a frame, bytes.
+const frameRoom = 1<<20 + 64<<10
+
 // An Encoder turns plaintext into frames. It is for one goroutine; each worker has its
 // own, 4 to 8 MB.
 type Encoder struct {
 	enc   *zstd.Encoder
 	dec   *zstd.Decoder
+	coded []byte // of the last frame
 	check []byte
 }
 
@@ -52,16 +56,21 @@ func NewEncoder() (*Encoder, error) {
 	return &Encoder{enc: enc, dec: dec}, err
 }
 
-// Encode codes plain, the concatenation of chunks, into a new frame: zstd where that is
-// smaller, else raw. It decodes what it made and compares (ErrSelfCheck).
+// Encode codes plain, the concatenation of chunks, into a frame: zstd where that is
+// smaller, else raw. It decodes what it made and compares (ErrSelfCheck). The frame's Coded
+// is good until the next call.
 func (e *Encoder) Encode(plain []byte, chunks []Chunk) (*Frame, error) {
 	if len(plain) == 0 || len(plain) > MaxFrame || len(chunks) > MaxChunks {
 		return nil, fmt.Errorf("pack: a frame of %d bytes in %d chunks", len(plain), len(chunks))
 	}
 	f := &Frame{Coding: Zstd, Plain: len(plain), Chunks: chunks}
-	f.Coded = e.enc.EncodeAll(plain, make([]byte, 0, len(plain)/2+1024))
+	if room := max(len(plain), frameRoom); cap(e.coded) < len(plain) {
+		e.coded, e.check = make([]byte, 0, room), make([]byte, 0, room)
+	}
+	e.coded = e.enc.EncodeAll(plain, e.coded[:0])
+	f.Coded = e.coded
 	if len(f.Coded) >= len(plain) {
-		f.Coding, f.Coded = Raw, bytes.Clone(plain)
+		f.Coding, f.Coded = Raw, append(e.coded[:0], plain...)
 		return f, nil
 	}
 	var err error
@@ -83,7 +92,6 @@ func decode(dec *zstd.Decoder, dst []byte, c Coding, coded []byte, plain int) ([
 	if cap(dst)-start < plain {
 		dst = append(make([]byte, 0, start+plain), dst...)
 	}
-	dst = dst[: start : start+plain]
 	switch c {
 	case Raw:
 		if len(coded) != plain {
@@ -94,14 +102,14 @@ func decode(dec *zstd.Decoder, dst []byte, c Coding, coded []byte, plain int) ([
 		if !oneFrame(coded) {
 			return nil, errors.New("zstd: not exactly one frame")
 		}
-		out, err := dec.DecodeAll(coded, dst)
+		out, err := dec.DecodeAll(coded, dst[:start:start+plain])
 		if err != nil {
 			return nil, fmt.Errorf("zstd: %w", err)
 		}
 		if len(out)-start != plain {
 			return nil, fmt.Errorf("zstd: %d bytes where %d were promised", len(out)-start, plain)
 		}
-		return out, nil
+		return dst[:len(out)], nil // out lies in dst, whose end it does not pass
 	}
 	return nil, fmt.Errorf("coding %d: %w", c, seal.ErrTooNew)
 }
