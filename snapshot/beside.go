@@ -200,7 +200,7 @@ func (e *Entry) holes(f *os.File) {
 
 // streams reads the alternate streams of a file.
 func (c *capture) streams(t fileTask, e *Entry, read readFunc) error {
-	f, err := c.open(t.local)
+	f, err := c.openFile(t)
 	if err != nil {
 		return err
 	}

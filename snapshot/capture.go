@@ -37,6 +37,7 @@ type fileTask struct {
 	secret bool
 	plain  bool                                          // no image is made of it
 	about  *about                                        // filled in, if it is not nil
+	in     *folders                                      // of who reads it
 	done   func(content Entry, st index.Stat, err error) // called once; not reentrant
 }
 
@@ -52,7 +53,7 @@ type capture struct {
 	progress *Progress
 	dry      bool // hash only
 	sleep    func(context.Context, time.Duration) error
-	open     func(local string) (*os.File, error)
+	open     func(local string) (*os.File, error) // for tests; nil: by the task's folders
 	image    func(context.Context, string, sqlite.Options) (*sqlite.Image, error)
 	stage    string       // for images
 	warn     func(string) // tells a person
@@ -85,6 +86,7 @@ type worker struct {
 	plain  []byte
 	chunks []pack.Chunk
 	file   []byte // a small file
+	in     folders
 }
 
 // seenSet is the chunks that this push has met; whoever adds one stores it.
@@ -116,9 +118,11 @@ func (c *capture) start(ctx context.Context, workers int) {
 	}
 	c.group.Go(func() error {
 		defer close(c.jobs)
+		in := &folders{root: c.root}
+		defer in.leave(0)
 		r := pieceReader{get: func() []byte { return <-c.bufs }, put: func(b []byte) { c.bufs <- b }, run: c.post, tail: new([]byte)}
 		for t := range c.bigs {
-			if c.ctx.Err() == nil {
+			if t.in = in; c.ctx.Err() == nil {
 				c.fail(c.large(t, r))
 			}
 		}
@@ -128,7 +132,8 @@ func (c *capture) start(ctx context.Context, workers int) {
 		c.group.Go(func() error {
 			enc, err := pack.NewEncoder()
 			c.fail(err)
-			w := &worker{c: c, enc: enc}
+			w := &worker{c: c, enc: enc, in: folders{root: c.root}}
+			defer w.in.leave(0)
 			for job := range c.jobs {
 				c.fail(job(w))
 			}
@@ -306,13 +311,20 @@ func (c *capture) settle(t fileTask, read readFunc) error {
 	return nil
 }
 
+func (c *capture) openFile(t fileTask) (*os.File, error) {
+	if c.open != nil {
+		return c.open(t.local)
+	}
+	return t.in.open(t.local)
+}
+
 // pushError is an error of the push, not of the file.
 type pushError struct{ error }
 
 // once reads a file as long as it is when it is opened. If it changed meanwhile, errChanged
 // comes with the content; if all that was read is still there it only grew.
 func (c *capture) once(t fileTask, read readFunc) (e Entry, st index.Stat, err error) {
-	f, err := c.open(t.local)
+	f, err := c.openFile(t)
 	if err != nil {
 		return e, st, err
 	}
@@ -368,6 +380,7 @@ func (c *capture) once(t fileTask, read readFunc) (e Entry, st index.Stat, err e
 
 // small reads a file that fits a buffer.
 func (w *worker) small(t fileTask) error {
+	t.in = &w.in
 	return w.c.settle(t, func(f io.Reader, size int64) (Entry, error) {
 		if size >= smallFile { // it has grown since the walk
 			r := pieceReader{get: func() []byte { return nil }, put: func([]byte) {}, run: func(job func(*worker) error) error { return job(w) }, tail: new([]byte)}

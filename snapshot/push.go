@@ -65,7 +65,7 @@ type Push struct {
 
 	staging bool // nothing goes to the repository
 
-	open  func(local string) (*os.File, error)                                 // for tests; nil: below the root
+	open  func(local string) (*os.File, error)                                 // for tests
 	image func(context.Context, string, sqlite.Options) (*sqlite.Image, error) // for tests; nil: sqlite.Open
 }
 
@@ -241,11 +241,7 @@ func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder
 		holder = Here()
 	}
 	c := &capture{root: root, paths: paths, holder: holder, cut: cut, index: p.Index, sink: sink, progress: p.Progress, sleep: p.Sleep,
-		open:  func(local string) (*os.File, error) { return root.OpenFile(local, os.O_RDONLY|nonblock, 0) },
-		image: sqlite.Open, dry: dry, damaged: p.Damaged, known: map[pack.ID]bool{}, used: map[pack.Key]bool{}}
-	if p.open != nil {
-		c.open = p.open
-	}
+		open: p.open, image: sqlite.Open, dry: dry, damaged: p.Damaged, known: map[pack.ID]bool{}, used: map[pack.Key]bool{}}
 	if p.image != nil {
 		c.image = p.image
 	}
