@@ -8,19 +8,49 @@ import (
 
 	"satchel/snapshot/stats"
 	"satchel/store"
+	"satchel/store/throttle"
 )
 
 // counted counts what a command asks of the store, which its summary tells.
 type counted struct {
 	store.Store
 	calls, writes, reads, lists atomic.Int64
+
+	up, down *throttle.Limit // where the driver has no connection to limit
+	slots    chan struct{}   // calls that are under way at once; nil is as many as are made
 }
 
 func (a *app) counted(s store.Store) *counted {
 	if a.wrap != nil {
 		s = a.wrap(s)
 	}
-	return &counted{Store: s}
+	c := &counted{Store: s}
+	if a.at.Kind == store.Dir {
+		c.up, c.down = throttle.New(int64(a.LimitUpload)), throttle.New(int64(a.LimitDownload))
+	}
+	if a.Connections > 0 {
+		c.slots = make(chan struct{}, a.Connections)
+	}
+	return c
+}
+
+// enter takes a slot, which leave gives back.
+func (c *counted) enter(ctx context.Context) error {
+	if c.slots == nil {
+		return nil
+	}
+	select {
+	case c.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *counted) leave() {
+	if c.slots != nil {
+		<-c.slots
+	}
 }
 
 // requests is the number of requests so far: the driver's own count where it has one.
@@ -47,15 +77,30 @@ func (c *counted) leftovers(ctx context.Context) (left store.Leftovers, ok bool,
 }
 
 func (c *counted) Put(ctx context.Context, name string, data []byte) error {
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	defer c.leave()
+	if err := c.up.Wait(ctx, len(data)); err != nil {
+		return err
+	}
 	c.calls.Add(1)
 	c.writes.Add(1)
 	return c.Store.Put(ctx, name, data)
 }
 
 func (c *counted) Get(ctx context.Context, name string, off, n int64) ([]byte, error) {
+	if err := c.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.leave()
 	c.calls.Add(1)
 	c.reads.Add(1)
-	return c.Store.Get(ctx, name, off, n)
+	data, err := c.Store.Get(ctx, name, off, n)
+	if err == nil {
+		err = c.down.Wait(ctx, len(data))
+	}
+	return data, err
 }
 
 func (c *counted) List(ctx context.Context, prefix string) iter.Seq2[store.Object, error] {

@@ -164,7 +164,7 @@ func (d *doctor) azure(subscription string) {
 	cred, err := d.a.signIn(d.at)
 	var s *azure.Store
 	if err == nil {
-		s, err = azure.Open(d.at.Location, cred, azure.Options{})
+		s, err = azure.Open(d.at.Location, cred, azure.Options{AnyHost: d.a.AnyHost})
 	}
 	if err != nil {
 		d.failed("sign-in", "Signing in works", err)

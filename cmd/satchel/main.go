@@ -84,6 +84,11 @@ type globals struct {
 	Tenant      string `placeholder:"ID" help:"Sign in to this tenant. Also AZURE_TENANT_ID."`
 	Client      string `placeholder:"ID" help:"Sign in as this application. Also AZURE_CLIENT_ID."`
 	Wait        bool   `help:"Wait up to ten minutes for a new role in Azure."`
+	AnyHost     bool   `hidden:"" help:"Send the sign-in to a host that is not one of Azure's."`
+
+	Connections   int       `placeholder:"N" help:"How many packs go to the store at once (2)."`
+	LimitUpload   bandwidth `placeholder:"RATE" help:"Send no more than so many bytes a second, such as 500K or 2M."`
+	LimitDownload bandwidth `placeholder:"RATE" help:"Receive no more than that."`
 }
 
 // scriptNames are the commands of the script that satchel replaces. Help does not show them.
@@ -140,6 +145,9 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.W
 		return a.report(usageError{err})
 	}
 	a.command = k.Selected().Name
+	if err := a.checkLimits(); err != nil {
+		return a.report(err)
+	}
 	return a.report(k.Run(a))
 }
 

@@ -15,7 +15,7 @@ import (
 	"satchel/store/pack"
 )
 
-// uploads is how many packs are on their way to the store at once.
+// uploads is how many packs are on their way to the store at once, unless --connections says it.
 const uploads = 2
 
 type pushCmd struct {
@@ -112,7 +112,7 @@ func (s *session) push(p *snapshot.Progress) (*snapshot.Push, error) {
 	}
 	return &snapshot.Push{Safety: y, Store: s.store, Keys: s.access.Keys, Keyring: s.access.Keyring, Log: s.access.Log, Index: s.index,
 		Me: s.access.Me, Lineage: s.lineage, Rules: s.rules, Name: s.name(), Git: s.git, Version: version, Images: s.images, Damaged: health.Damaged(),
-		Uploads: uploads, Progress: p, Rand: a.rand, Now: a.now, Sleep: a.sleep}, nil
+		Uploads: a.uploadsAtOnce(), Progress: p, Rand: a.rand, Now: a.now, Sleep: a.sleep}, nil
 }
 
 // begin gives a workspace that the repository does not know an id, and says so where it

@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -236,6 +238,10 @@ func TestEntraScript(t *testing.T) {
 		t.Skip("elsewhere SSL_CERT_FILE makes no certificate a trusted one")
 	}
 	srv, authority := azurite.Start(t, azurite.Options{OAuth: true}), entra.Start(t)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "who are you?", http.StatusProxyAuthRequired)
+	}))
+	t.Cleanup(proxy.Close)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "entra"),
 		RequireExplicitExec: true,
@@ -253,6 +259,7 @@ func TestEntraScript(t *testing.T) {
 			e.Setenv("STORE", srv.URL+"/"+e.Getenv("CONTAINER"))
 			e.Setenv("SATCHEL_STORE", e.Getenv("STORE"))
 			e.Setenv("KEY", srv.Key)
+			e.Setenv("PROXY", proxy.URL)
 			e.Setenv("TENANT", entra.Tenant)
 			e.Setenv("APP", entra.App)
 			e.Setenv("SECRET", entra.Secret)

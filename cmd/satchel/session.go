@@ -22,6 +22,7 @@ import (
 	"satchel/store/ledger"
 	"satchel/store/pack"
 	"satchel/store/seal"
+	"satchel/store/throttle"
 )
 
 // located is a store's place, and who said so.
@@ -103,7 +104,8 @@ func (a *app) openAzure(l located, create bool) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := azure.Open(l.Location, cred, azure.Options{Connections: uploads + 2, Tier: l.tier})
+	opts := azure.Options{Connections: a.uploadsAtOnce() + 2, Tier: l.tier, AnyHost: a.AnyHost, Upload: throttle.New(int64(a.LimitUpload)), Download: throttle.New(int64(a.LimitDownload))}
+	s, err := azure.Open(l.Location, cred, opts)
 	switch {
 	case err != nil:
 		return nil, err

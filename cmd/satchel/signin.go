@@ -17,7 +17,7 @@ func (a *app) loginOptions() (azure.LoginOptions, error) {
 	}
 	way, err := a.auth()
 	return azure.LoginOptions{Dir: filepath.Join(place.Config, "azure"), Auth: way, TenantID: a.Tenant, ClientID: a.Client,
-		Terminal: a.terminal(), Getenv: a.getenv, Prompt: func(msg string) { fmt.Fprintln(a.err, msg) }}, err
+		AnyHost: a.AnyHost, Terminal: a.terminal(), Getenv: a.getenv, Prompt: func(msg string) { fmt.Fprintln(a.err, msg) }}, err
 }
 
 // auth is --auth, or its synonym.

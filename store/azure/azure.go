@@ -40,6 +40,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"satchel/store"
+	"satchel/store/throttle"
 )
 
 // Options tune a Store. The zero value is usable.
@@ -47,6 +48,9 @@ type Options struct {
 	// Connections is how many calls at a time the caller means to make; as many
 	// connections are kept open between them. 0 is 4.
 	Connections int
+
+	// Upload and Download limit what goes over all connections, TLS and headers included.
+	Upload, Download *throttle.Limit
 
 	// AnyHost sends a bearer token, and a SAS that did not come with the store's own URL,
 	// to hosts that are neither Azure's nor loopback: an Azure Stack, a proxy of one's own.
@@ -94,13 +98,13 @@ func Open(loc store.Location, cred Credential, opts Options) (*Store, error) {
 	}
 	rt := opts.Transport
 	if rt == nil {
-		rt = newTransport(connections)
+		rt = limitedTransport(connections, opts.Upload, opts.Download)
 	}
 	tier, err := parseTier(opts.Tier)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{loc: loc, pace: opts.pace.orDefault(), cred: cred, secrets: cred.secrets()}
+	s := &Store{loc: loc, pace: opts.pace.limited(connections, opts.Upload, opts.Download).orDefault(), cred: cred, secrets: cred.secrets()}
 	s.tier = tier
 	s.wire = &wire{rt: rt, quiet: s.pace.stall}
 	if u, err := url.Parse(loc.Endpoint); err == nil {

@@ -96,7 +96,7 @@ func (c Credential) check(loc store.Location, anyHost bool) error {
 	case c.token != nil && !strings.HasPrefix(loc.Endpoint, "https://"):
 		return fmt.Errorf("store %s: a sign-in goes over https only: use an account key", loc)
 	case (c.token != nil || c.sas != "" && !c.bound) && !anyHost && !trusted(loc.Endpoint):
-		return fmt.Errorf("store %s: the host is not Azure's: a %s is not sent there", loc, c)
+		return fmt.Errorf("store %s: the host is not Azure's: a %s is not sent there; if it is your own, say --any-host", loc, c)
 	}
 	return nil
 }

@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"satchel/store/throttle"
 )
 
 const (
 	maxRetries = 6
-	slowest    = 64 << 10 // bytes a second; a slower line cannot push
+	slowest    = 64 << 10 // bytes a second; a slower line cannot push, unless it is a limit that makes it so
 )
 
 // pace is how long the parts of a call may take. Tests shorten it; a field of 0 is the
@@ -26,6 +28,17 @@ type pace struct {
 	try      time.Duration // a try, besides what its bytes take: a minute
 	stall    time.Duration // without any byte going or coming: a minute
 	patience time.Duration // after which no try begins, besides what the bytes take: 5 minutes
+	slowest  int64         // bytes a second that one of the connections has at least
+}
+
+// limited allows a connection half of what its share of the limits is.
+func (p pace) limited(connections int, limits ...*throttle.Limit) pace {
+	for _, l := range limits {
+		if share := max(l.Rate()/int64(2*connections), 1); l != nil && (p.slowest == 0 || share < p.slowest) {
+			p.slowest = min(share, slowest)
+		}
+	}
+	return p
 }
 
 func (p pace) orDefault() pace {
@@ -35,6 +48,7 @@ func (p pace) orDefault() pace {
 		try:      cmp.Or(p.try, time.Minute),
 		stall:    cmp.Or(p.stall, time.Minute),
 		patience: cmp.Or(p.patience, 5*time.Minute),
+		slowest:  cmp.Or(p.slowest, slowest),
 	}
 }
 
@@ -50,7 +64,7 @@ type call struct {
 
 // begin starts a call that moves size bytes.
 func (s *Store) begin(ctx context.Context, size int64) *call {
-	bytes := time.Duration(size/slowest) * time.Second
+	bytes := time.Duration(size/s.pace.slowest) * time.Second
 	c := &call{pace: s.pace, wire: s.wire, until: time.Now().Add(s.pace.patience + bytes)}
 	c.Context = policy.WithRetryOptions(ctx, policy.RetryOptions{
 		MaxRetries:    maxRetries,

@@ -14,6 +14,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+
+	"satchel/store/throttle"
 )
 
 // newTransport is a transport with an end to every wait but the body's, which wire watches.
@@ -35,6 +37,20 @@ func newTransport(connections int) *http.Transport {
 
 		OnProxyConnectResponse: proxyAnswered,
 	}
+}
+
+// limitedTransport is one whose connections share limits.
+func limitedTransport(connections int, up, down *throttle.Limit) *http.Transport {
+	t := newTransport(connections)
+	dial := t.DialContext
+	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return throttle.Conn(conn, up, down), nil
+	}
+	return t
 }
 
 func clientOptions(w *wire) *container.ClientOptions {
