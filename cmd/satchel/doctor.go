@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"satchel/snapshot/workspace"
@@ -108,7 +109,7 @@ func (d *doctor) disk(root string) {
 	case volume.Encrypted:
 		d.add("device-encryption", title, account.Pass, found, "")
 	case volume.Unknown:
-		d.add("device-encryption", title, account.Unseen, found, gateHints[runtime.GOOS])
+		d.add("device-encryption", title, account.Unseen, found, shut.hint(runtime.GOOS))
 	default:
 		d.add("device-encryption", title, account.Fail, found, shut.hint(runtime.GOOS))
 	}
@@ -168,6 +169,7 @@ func (d *doctor) azure(subscription string) {
 	}
 	if err != nil {
 		d.failed("sign-in", "Signing in works", err)
+		d.rest("container")
 		d.account(subscription, azure.Credential{})
 		return
 	}
@@ -187,31 +189,49 @@ func firstSet(a, b string) string {
 	return b
 }
 
-func (d *doctor) container(s *azure.Store) {
-	const role = "The data can be read"
-	_, err := access.Look(d.a.ctx, s)
-	unseen := func(id, title string) {
-		d.add(id, title, account.Unseen, "the container cannot be reached or read", "See above")
+// ofContainer are the checks of a container, in order.
+var ofContainer = []struct{ id, title string }{
+	{"container", titleHere},
+	{"tls", "The way there is encrypted"},
+	{"clock", "The clock is right"},
+	{"data-role", "The data can be read"},
+	{"create-only", titleCreateOnly},
+	{"repository", titleRepository},
+	{"plaintext", "Nothing lies there in plain"},
+}
+
+// rest answers what is left of the checks of a container, as there is nothing to see.
+func (d *doctor) rest(from string) {
+	i := slices.IndexFunc(ofContainer, func(c struct{ id, title string }) bool { return c.id == from })
+	for _, c := range ofContainer[i:] {
+		d.add(c.id, c.title, account.Unseen, "what comes before it failed", "See above")
 	}
+}
+
+func (d *doctor) container(s *azure.Store) {
+	_, err := access.Look(d.a.ctx, s)
 	e, _ := errors.AsType[*azure.Error](err)
-	switch {
-	case errors.Is(err, store.ErrNoContainer):
+	away := errors.Is(err, store.ErrNoContainer)
+	if away || e != nil && e.Status == 0 {
 		d.failed("container", titleHere, err)
-	case e != nil && e.Status == 0:
-		d.failed("container", titleHere, err)
-		d.add("clock", "The clock is right", account.Unseen, "nothing answers", "See above")
-		return
-	case errors.Is(err, store.ErrDenied):
-		d.failed("data-role", role, err)
-	default:
+	} else {
 		d.add("container", titleHere, account.Pass, d.at.String(), "")
-		d.add("data-role", role, account.Pass, "so it is", "")
+	}
+	if e != nil && e.Status == 0 {
+		d.rest("tls")
+		return
 	}
 	d.transport(s)
-	if errors.Is(err, store.ErrNoContainer) || errors.Is(err, store.ErrDenied) {
-		unseen("create-only", titleCreateOnly)
+	if away {
+		d.rest("data-role")
 		return
 	}
+	if errors.Is(err, store.ErrDenied) {
+		d.failed("data-role", "The data can be read", err)
+		d.rest("create-only")
+		return
+	}
+	d.add("data-role", "The data can be read", account.Pass, "so it is", "")
 	if err := s.Probe(d.a.ctx); err != nil {
 		d.failed("create-only", titleCreateOnly, err)
 	} else {

@@ -86,11 +86,11 @@ func Inspect(ctx context.Context, target Target, token azcore.TokenCredential, o
 	in, ours := azure.Cloud(target.Location.Endpoint)
 	i.opts.Cloud = in
 	switch {
-	case token == nil:
-		i.blind("management takes a sign-in with Entra ID, and this is none", "satchel doctor --auth browser")
-		return i.checks
 	case !ours:
 		i.blind("the store's host is not one of Azure's, so it is not known who manages it", "")
+		return i.checks
+	case token == nil:
+		i.blind("management takes a sign-in with Entra ID, and this is none", "satchel doctor --auth browser")
 		return i.checks
 	}
 	account, err := i.find(ctx)
