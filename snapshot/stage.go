@@ -229,11 +229,12 @@ func (p *Push) copyFrame(kind seal.Kind, d *pack.Directory, f pack.FrameInfo, o 
 	news := false
 	for c := f.First; c < f.First+f.Chunks; c++ {
 		copied.Chunks = append(copied.Chunks, pack.Chunk{ID: d.ID(c), Size: d.Size(c)})
-		_, there, err := p.Index.Lookup(d.ID(c))
+		loc, there, err := p.Index.Lookup(d.ID(c))
 		if err != nil {
 			return err
 		}
-		news = news || !there
+		_, live := p.Log.State().Pack(loc.Pack) // the index knows what is staged here, until the next SyncIndex
+		news = news || !there || !live
 	}
 	if !news {
 		return nil
