@@ -58,6 +58,7 @@ type Push struct {
 	Workers  int  // 0: one more than there are processors
 	Uploads  int  // packs on their way at once; 0: 2
 	Register int  // so many packs the ledger is told of before the push ends; 0: 256
+	Small    int  // bytes of new data that still go into the tree pack, as coded; 0: 2 MiB
 	Progress *Progress
 	Rand     io.Reader
 	Now      func() time.Time
@@ -218,6 +219,9 @@ func (p *Push) builder(ctx context.Context, s *ledger.State, dry bool) (*builder
 	sink.register = func(packs []index.Pack) error { return p.register(ctx, sink, packs) }
 	if p.Register > 0 {
 		sink.every = p.Register
+	}
+	if p.Small > 0 {
+		sink.small = p.Small
 	}
 	reader, err := NewReader(p.Store, p.Keys, p.Index)
 	if err != nil {

@@ -44,13 +44,14 @@ type sink struct {
 
 	register func([]index.Pack) error // called with ackMu held
 	every    int                      // packs at once
+	small    int                      // bytes of held that go into the tree pack
 
 	uploads *errgroup.Group
 	ctx     context.Context
 	rooms   chan []byte // for data packs; nil: not made yet
 
 	mu      sync.Mutex      // guards what follows
-	held    []*pack.Frame   // data frames, until there are more than smallPush bytes
+	held    []*pack.Frame   // data frames, until there are more than small bytes
 	heldLen int             //
 	data    []*pack.Builder // open data packs
 	sealed  int             // bytes added to data packs so far
@@ -73,7 +74,7 @@ func newSink(ctx context.Context, s store.Store, keys *seal.Keys, x *index.Index
 	if err != nil {
 		return nil, err
 	}
-	k := &sink{store: s, keys: keys, index: x, owner: owner, session: session, rand: &lockedReader{r: rand}, progress: p, enc: enc, every: registerEvery}
+	k := &sink{store: s, keys: keys, index: x, owner: owner, session: session, rand: &lockedReader{r: rand}, progress: p, enc: enc, every: registerEvery, small: smallPush}
 	k.uploads, k.ctx = errgroup.WithContext(ctx)
 	k.uploads.SetLimit(uploads)
 	k.rooms = make(chan []byte, max(uploads+1, 3))
@@ -116,7 +117,7 @@ func (k *sink) addData(f *pack.Frame) error {
 		own := *f
 		own.Coded, own.Chunks = bytes.Clone(f.Coded), slices.Clone(f.Chunks)
 		k.held = append(k.held, &own)
-		if k.heldLen += len(f.Coded); k.heldLen <= smallPush {
+		if k.heldLen += len(f.Coded); k.heldLen <= k.small {
 			return nil
 		}
 		held := k.held

@@ -12,9 +12,9 @@ import (
 
 // Segments are written anew where there are many, and they are far larger than what they are
 // to tell: each lists what was registered at its time, dead by now or not.
-var (
+const (
 	manySegments = 8
-	slack        = int64(8 << 20) // bytes
+	slack        = 8 << 20 // bytes
 )
 
 // rowSize is about how many bytes a directory has for each chunk.
@@ -29,7 +29,8 @@ func (p *Prune) compact(ctx context.Context, listed *listing) error {
 		size += listed.objects[ledger.SegmentName(h)].Size
 	}
 	sum, err := p.Push.Index.Summary()
-	if err != nil || len(old) < manySegments || size < 2*rowSize*int64(sum.Chunks)+slack {
+	large := len(old) >= manySegments && size >= 2*rowSize*int64(sum.Chunks)+slack
+	if err != nil || !large && (p.Segments == 0 || len(old) < p.Segments) {
 		return err
 	}
 	return p.replaceSegments(ctx, old)

@@ -38,6 +38,7 @@ type Prune struct {
 	Forget     []pack.ID     // snapshots that go
 	Grace      time.Duration // DefaultGrace; 0 deletes in the same run
 	Unfinished time.Duration // DefaultUnfinished
+	Segments   int           // so many index segments are written anew, however small; 0: eight, if they are far too large
 	DryRun     bool          // plan only
 }
 

@@ -450,7 +450,6 @@ func TestHorizonMoves(t *testing.T) {
 
 // Segments that list mostly what is dead are written anew, and a new device needs no more.
 func TestSegmentsAreCompacted(t *testing.T) {
-	t.Cleanup(retention.SetSegments(2, 0))
 	m, d := versions(t, 1)
 	for i := range 2*ledger.CheckpointEvery + 10 {
 		d.Write("small", fmt.Sprint("more ", i))
@@ -459,8 +458,11 @@ func TestSegmentsAreCompacted(t *testing.T) {
 	}
 	before, size := objects(t, m, "i/")
 	all := ids(d)
-	run(t, prune(t, d, all[:len(all)-1]...))
-	run(t, prune(t, d))
+	for _, forget := range [][]pack.ID{all[:len(all)-1], nil} {
+		p := prune(t, d, forget...)
+		p.Segments = 2
+		run(t, p)
+	}
 	after, now := objects(t, m, "i/")
 	if before < 2 || after != 1 || now >= size/4 {
 		t.Errorf("%d segments of %d bytes, then %d of %d", before, size, after, now)
@@ -475,7 +477,6 @@ func TestSegmentsAreCompacted(t *testing.T) {
 
 // Another prune takes the new segments for what an interrupted prune has left.
 func TestSegmentsAreCondemnedUnderACompaction(t *testing.T) {
-	t.Cleanup(retention.SetSegments(1, 0))
 	m, d := versions(t, 1)
 	e := d.Join(m)
 	for i := range ledger.CheckpointEvery + 10 {
@@ -486,13 +487,13 @@ func TestSegmentsAreCondemnedUnderACompaction(t *testing.T) {
 	all := ids(d)
 	run(t, prune(t, d, all[:len(all)-1]...))
 	p := prune(t, d)
+	p.Segments = 1
 	f := storetest.NewFaults(m)
 	segment, pruned := false, false
 	f.Before = func(op storetest.Op) error {
 		segment = segment || op.Kind == storetest.Put && strings.HasPrefix(op.Name, "i/")
 		if segment && !pruned && op.Kind == storetest.Put && strings.HasPrefix(op.Name, ledger.Prefix) {
 			pruned = true
-			t.Cleanup(retention.SetSegments(100, 0))
 			run(t, prune(t, e))
 		}
 		return nil

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -40,6 +41,7 @@ type Replica struct {
 	*State
 	keys    *seal.Keys
 	Forgot  map[pack.ID]bool // snapshots
+	Held    map[pack.ID]bool // snapshots, by entries alone
 	Died    map[string]bool  // names, also of those that have left the state
 	Digests map[uint64]Hash  // by position
 	Voids   int
@@ -47,7 +49,7 @@ type Replica struct {
 
 // NewReplica is one of no entry.
 func NewReplica(keys *seal.Keys, ring *seal.Keyring, repo seal.RepoID, b Breach) *Replica {
-	r := &Replica{State: newState(repo, ring.Balance), keys: keys, Forgot: map[pack.ID]bool{}, Died: map[string]bool{}, Digests: map[uint64]Hash{}}
+	r := &Replica{State: newState(repo, ring.Balance), keys: keys, Forgot: map[pack.ID]bool{}, Held: map[pack.ID]bool{}, Died: map[string]bool{}, Digests: map[uint64]Hash{}}
 	r.broken = b
 	return r
 }
@@ -56,7 +58,7 @@ func NewReplica(keys *seal.Keys, ring *seal.Keyring, repo seal.RepoID, b Breach)
 func (r *Replica) Clone(b Breach) *Replica {
 	s := ok(parseState(r.Payload(), r.position, r.repo, r.secret))
 	s.head, s.broken = r.head, b
-	return &Replica{s, r.keys, maps.Clone(r.Forgot), maps.Clone(r.Died), maps.Clone(r.Digests), r.Voids}
+	return &Replica{s, r.keys, maps.Clone(r.Forgot), maps.Clone(r.Held), maps.Clone(r.Died), maps.Clone(r.Digests), r.Voids}
 }
 
 // Fold takes the next entry.
@@ -78,8 +80,15 @@ func (r *Replica) Fold(raw []byte) (reason string, err error) {
 		var c ForgetContent
 		err = canon.Unmarshal(e.Content, &c)
 		for _, id := range c.Snapshots {
+			if r.Held[id] {
+				return "", fmt.Errorf("snapshot %x is held, and forgotten", id[:4])
+			}
 			r.Forgot[id] = true
 		}
+	case HoldKind:
+		var c HoldContent
+		err = canon.Unmarshal(e.Content, &c)
+		r.Held[c.Snapshot] = !c.Released
 	case Condemn:
 		var c CondemnContent
 		err = canon.Unmarshal(e.Content, &c)

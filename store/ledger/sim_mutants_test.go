@@ -164,11 +164,13 @@ func (v vain) Put(ctx context.Context, name string, data []byte) error {
 	return err
 }
 
+func isPack(name string) bool { return strings.HasPrefix(name, "t/") || strings.HasPrefix(name, "d/") }
+
 type hopeful struct{ store.Store }
 
 func (h hopeful) Put(ctx context.Context, name string, data []byte) error {
 	err := h.Store.Put(ctx, name, data)
-	if strings.HasPrefix(name, "t/") {
+	if isPack(name) {
 		return nil
 	}
 	return err
@@ -181,7 +183,7 @@ type early struct {
 }
 
 func (e *early) Put(ctx context.Context, name string, data []byte) error {
-	if strings.HasPrefix(name, "t/") {
+	if isPack(name) {
 		if e.packs == nil {
 			e.packs = map[string][]byte{}
 		}
