@@ -225,11 +225,9 @@ func (p *Push) copyPacks(ctx context.Context, y *Safety, step *Step, add func(se
 }
 
 func (p *Push) copyFrame(kind seal.Kind, d *pack.Directory, f pack.FrameInfo, o *seal.Opener, data []byte, add func(seal.Kind, *pack.Frame) error) error {
-	copied := &pack.Frame{Coding: f.Coding, Base: f.Base, Plain: f.Plain}
 	news := false
-	for c := f.First; c < f.First+f.Chunks; c++ {
-		copied.Chunks = append(copied.Chunks, pack.Chunk{ID: d.ID(c), Size: d.Size(c)})
-		loc, there, err := p.Index.Lookup(d.ID(c))
+	for _, c := range d.Chunks(f) {
+		loc, there, err := p.Index.Lookup(c.ID)
 		if err != nil {
 			return err
 		}
@@ -243,8 +241,8 @@ func (p *Push) copyFrame(kind seal.Kind, d *pack.Directory, f pack.FrameInfo, o 
 	if end > int64(len(data)) {
 		return io.ErrUnexpectedEOF
 	}
-	var err error
-	if copied.Coded, err = o.Open(nil, data[f.Offset:end], seal.Frame, uint64(f.Offset)); err != nil {
+	copied, err := d.Unsealed(f, o, data[f.Offset:end])
+	if err != nil {
 		return err
 	}
 	return add(kind, copied)

@@ -102,11 +102,9 @@ func (s *salvage) pack(ctx context.Context, k pack.Key, add func(seal.Kind, *pac
 
 func (s *salvage) frame(ctx context.Context, k pack.Key, d *pack.Directory, i int, o *seal.Opener, data []byte, add func(seal.Kind, *pack.Frame) error) error {
 	f := d.Frames()[i]
-	copied := &pack.Frame{Coding: f.Coding, Base: f.Base, Plain: f.Plain}
 	needed := false
-	for c := f.First; c < f.First+f.Chunks; c++ {
-		copied.Chunks = append(copied.Chunks, pack.Chunk{ID: d.ID(c), Size: d.Size(c)})
-		whole, err := s.whole(d.ID(c))
+	for _, c := range d.Chunks(f) {
+		whole, err := s.whole(c.ID)
 		if err != nil {
 			return err
 		}
@@ -119,12 +117,13 @@ func (s *salvage) frame(ctx context.Context, k pack.Key, d *pack.Directory, i in
 	sealed := data[min(f.Offset, end):end]
 	plain, err := s.dec.Frame(s.plain[:0], o, k, d, i, sealed, nil)
 	if errors.Is(err, pack.ErrDamaged) {
-		return s.lose(ctx, copied.Chunks)
+		return s.lose(ctx, d.Chunks(f))
 	} else if err != nil {
 		return err
 	}
 	s.plain = plain
-	if copied.Coded, err = o.Open(nil, sealed, seal.Frame, uint64(f.Offset)); err != nil {
+	copied, err := d.Unsealed(f, o, sealed)
+	if err != nil {
 		return err
 	}
 	s.out.Frames++

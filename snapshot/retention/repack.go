@@ -212,8 +212,7 @@ func (c *copier) frame(rp repackPack, i int, f pack.FrameInfo, o *seal.Opener, s
 	}
 	c.plain = plain
 	if len(chunks) == f.Chunks {
-		coded, err := o.Open(nil, sealed, seal.Frame, uint64(f.Offset))
-		return &pack.Frame{Coding: f.Coding, Base: f.Base, Plain: f.Plain, Chunks: chunks, Coded: coded}, err
+		return rp.dir.Unsealed(f, o, sealed)
 	}
 	var kept []byte
 	at := 0

@@ -136,6 +136,25 @@ func ParseDirectory(enc []byte) (*Directory, error) {
 // Encoding is the canonical encoding; not to be changed.
 func (d *Directory) Encoding() []byte { return d.enc }
 
+// Chunks lists the chunks of a frame.
+func (d *Directory) Chunks(f FrameInfo) []Chunk {
+	out := make([]Chunk, 0, f.Chunks)
+	for c := f.First; c < f.First+f.Chunks; c++ {
+		out = append(out, Chunk{ID: d.ID(c), Size: d.Size(c)})
+	}
+	return out
+}
+
+// Unsealed is a frame as an Encoder made it, from its bytes in the pack: so it can go into another
+// one without being coded anew. It is not decoded.
+func (d *Directory) Unsealed(f FrameInfo, o *seal.Opener, sealed []byte) (*Frame, error) {
+	coded, err := o.Open(nil, sealed, seal.Frame, uint64(f.Offset))
+	if err != nil {
+		return nil, err
+	}
+	return &Frame{Coding: f.Coding, Base: f.Base, Plain: f.Plain, Chunks: d.Chunks(f), Coded: coded}, nil
+}
+
 // Hash is the directory hash of FORMAT.md.
 func (d *Directory) Hash() [sha256.Size]byte { return sha256.Sum256(d.enc) }
 
