@@ -230,6 +230,8 @@ func explain(a *app, err error) (code int, hint string) {
 		return exitNone, "The account may keep a deleted container for some days, but not once a new one has its name: in the portal, Containers, Show deleted containers. If it is gone for good, remove the file named above; what then begins there is a new repository"
 	case is(access.ErrVanished):
 		return exitNone, "Bring it back: plug the disk in, mount the share, move it to where it was. If it is gone for good, remove the file named above; what then begins there is a new repository"
+	case is(access.ErrNoRepository) && is(store.ErrNoContainer) && a.at.Kind == store.Azure:
+		return exitNone, noneHint(a) + ". If somebody deleted it, the account may keep it for some days, but not once a new one has its name: in the portal, Containers, Show deleted containers"
 	case is(access.ErrNoRepository):
 		return exitNone, noneHint(a)
 	case is(store.ErrNoContainer) && a.at.Kind == store.Azure:

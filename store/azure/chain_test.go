@@ -12,6 +12,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"satchel/store"
 	"satchel/store/storetest/azurite"
@@ -147,6 +151,23 @@ func TestChainTakesTheFirstThatIsThere(t *testing.T) {
 				t.Errorf("the first token was fetched twice: %v", err)
 			}
 		})
+	}
+}
+
+// The token of the start is handed out once, and for storage alone: one that the service refuses is not
+// given again.
+func TestFirstTokenIsGivenOnce(t *testing.T) {
+	later := &source{}
+	p := &primed{source: later, first: azcore.AccessToken{Token: "first", ExpiresOn: time.Now().Add(time.Hour)}}
+	for _, tt := range []struct{ scope, want string }{{"https://vault.azure.net/.default", "1"}, {storageScope, "first"}, {storageScope, "2"}} {
+		token, err := p.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{tt.scope}})
+		if err != nil || token.Token != tt.want {
+			t.Errorf("%s: %q, %v; want %q", tt.scope, token.Token, err, tt.want)
+		}
+	}
+	p = &primed{source: later, first: azcore.AccessToken{Token: "old", ExpiresOn: time.Now().Add(time.Minute)}}
+	if token, err := p.GetToken(t.Context(), requestToken); err != nil || token.Token != "3" {
+		t.Errorf("%q, %v", token.Token, err)
 	}
 }
 

@@ -196,7 +196,7 @@ func identityOf(token string) *Identity {
 		return nil
 	}
 	var claims struct{ OID, UPN, TID, IDTyp, Unique_Name, Preferred_Username string }
-	if json.Unmarshal(data, &claims) != nil || !plain(claims.OID) {
+	if json.Unmarshal(data, &claims) != nil || !plain(claims.OID) || claims.TID != "" && !plain(claims.TID) {
 		return nil
 	}
 	return &Identity{ObjectID: claims.OID, Name: cmp.Or(claims.UPN, claims.Preferred_Username, claims.Unique_Name), Tenant: claims.TID, App: claims.IDTyp == "app"}

@@ -34,6 +34,7 @@ type manager struct {
 	logs          []*armmonitor.LogSettings
 	roles         []*armauthorization.RoleAssignmentProperties
 	denied        string // calls whose name begins so are refused
+	unregistered  bool   // the subscription has never had a log
 	calls         []string
 	writes        []string
 }
@@ -89,6 +90,8 @@ func (m *manager) RoundTrip(r *http.Request) (*http.Response, error) {
 		return answer(r, http.StatusNotFound, `{"error":{"code":"`+r.URL.Host+`"}}`), nil
 	case m.denied != "" && strings.HasPrefix(name, m.denied):
 		return answer(r, http.StatusForbidden, `{"error":{"code":"AuthorizationFailed"}}`), nil
+	case m.unregistered && client == "DiagnosticSettingsClient":
+		return answer(r, http.StatusConflict, `{"error":{"code":"MissingSubscriptionRegistration","message":"The subscription is not registered to use namespace 'Microsoft.Insights'"}}`), nil
 	case client == "":
 		return m.listSubscriptions(r), nil
 	case client == "DiagnosticSettingsClient":
@@ -326,6 +329,11 @@ func TestAccountUnseen(t *testing.T) {
 		}
 	}
 	m := whole()
+	m.unregistered = true // which the SDK would mend by itself
+	if c := inspect(t, m)["diagnostic-logging"]; c.Result != Unseen || !strings.Contains(c.Found, "MissingSubscriptionRegistration") {
+		t.Errorf("%+v", c)
+	}
+	m = whole()
 	m.account = nil
 	if c := inspect(t, m)["versioning"]; c.Result != Unseen || c.Found != errNotFound.Error() {
 		t.Errorf("%+v", c)
