@@ -263,17 +263,22 @@ func moveAway(r durable.Root, path, to string) error {
 func (j *journal) place(r durable.Root, stage string, i int, made map[string]bool, sync bool) error {
 	s := j.Writes[i]
 	from, was := s.names(stage, i)
-	if _, err := r.Lstat(from); absent(err) {
-		return nil // it is in place already
-	} else if err != nil {
-		return err
-	}
-	to := s.Path
-	if dir := path.Dir(to); !made[dir] {
+	if dir := path.Dir(s.Path); !made[dir] {
 		if err := r.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 		made[dir] = true
+	}
+	if _, err := r.Lstat(s.Path); absent(err) && !s.Database { // nothing is in the way
+		if err := r.Rename(from, s.Path); !absent(err) {
+			return err
+		}
+		return nil // it was in place already
+	}
+	if _, err := r.Lstat(from); absent(err) {
+		return nil // it is in place already
+	} else if err != nil {
+		return err
 	}
 	if err := moveAway(r, s.Path, was); err != nil {
 		return err

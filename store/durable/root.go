@@ -3,6 +3,7 @@ package durable
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -134,10 +135,24 @@ func OpenRoot(path string) (Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	return root{r}, nil
+	top, err := openTop(r)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return root{r, top}, nil
 }
 
-type root struct{ *os.Root }
+type root struct {
+	*os.Root
+	top *os.File // the folder, where a system has a use for it; else nil
+}
+
+func (r root) Close() error {
+	if r.top == nil {
+		return r.Root.Close()
+	}
+	return errors.Join(r.top.Close(), r.Root.Close())
+}
 
 type rootFile struct{ *os.File }
 

@@ -50,6 +50,10 @@ func InfoOfFile(_ *os.File, info fs.FileInfo) (Info, error) { return InfoOf(info
 
 // Mknod goes by the path, as there is no call that takes a descriptor: it is for a staging
 // folder, which nobody else changes.
+func openTop(*os.Root) (*os.File, error) { return nil, nil }
+
+func (r root) folder(name string) (*os.File, error) { return r.Root.OpenFile(name, folderOnly, 0) }
+
 func (r root) Mknod(name string, kind fs.FileMode, device uint64) error {
 	file := filepath.Join(r.Name(), filepath.FromSlash(name))
 	var err error

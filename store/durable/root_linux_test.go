@@ -120,3 +120,44 @@ func TestHoles(t *testing.T) {
 		t.Errorf("left at %d, %v", at, err)
 	}
 }
+
+func TestRootReachesDeepNamesAndNothingOutside(t *testing.T) {
+	outside := t.TempDir()
+	r, dir := openTestRoot(t)
+	ok(t, r.MkdirAll("a/b/c", 0o755), r.MkdirAll("s", 0o755), os.Mkdir(filepath.Join(outside, "d"), 0o755))
+	ok(t, os.WriteFile(filepath.Join(dir, "s/0"), []byte("new"), 0o644), os.WriteFile(filepath.Join(outside, "d/f"), []byte("theirs"), 0o644))
+	ok(t, r.Symlink("b", "a/in"), os.Symlink(outside, filepath.Join(dir, "a/out")), r.Symlink("../..", "a/b/up"))
+	ok(t, r.Rename("s/0", "a/b/c/f"), r.Rename("a/b/c/f", "a/in/c/g"))
+	for _, name := range []string{"a/b/c/g", "a/in/c/g", "a/b/up/a/b/c/g"} {
+		if i, err := r.Lstat(name); err != nil || i.Name() != "g" || i.Size() != 3 {
+			t.Errorf("%s: %v, %v", name, i, err)
+		}
+	}
+	if i, err := r.Lstat("a/b/up"); err != nil || i.Mode().Type() != fs.ModeSymlink {
+		t.Errorf("a link: %v, %v", i, err)
+	}
+	ok(t, r.Chmod("a/in/c/g", fs.ModeSetuid|0o711))
+	if i, err := r.Lstat("a/b/c/g"); err != nil || i.Mode() != fs.ModeSetuid|0o711 {
+		t.Errorf("%v, %v", i, err)
+	}
+	if err := r.Chmod("a/out/d/f", 0o600); err == nil {
+		t.Error("a mode was changed outside")
+	}
+	if _, err := r.Lstat("a/b/c/none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	for _, name := range []string{"a/out/d/f", "a/b/up/../x", "a/b/up/../../x/y"} {
+		if i, err := r.Lstat(name); err == nil {
+			t.Errorf("%s: %v", name, i)
+		}
+	}
+	ok(t, os.WriteFile(filepath.Join(dir, "s/1"), []byte("mine"), 0o644))
+	for _, names := range [][2]string{{"s/1", "a/out/d/f"}, {"a/out/d/f", "s/1"}, {"s/1", "a/b/up/../gone"}} {
+		if err := r.Rename(names[0], names[1]); err == nil {
+			t.Errorf("%s became %s", names[0], names[1])
+		}
+	}
+	if b, err := os.ReadFile(filepath.Join(outside, "d/f")); string(b) != "theirs" {
+		t.Errorf("outside: %q, %v", b, err)
+	}
+}

@@ -19,6 +19,8 @@ import (
 // syncFileSystem: there is no such call without administrator's rights.
 func syncFileSystem(*os.File) (bool, error) { return false, nil }
 
+func openTop(*os.Root) (*os.File, error) { return nil, nil }
+
 var attributes = [...]struct {
 	flag Flags
 	bit  uint32

@@ -79,7 +79,7 @@ func (r root) at(op, name string, f func(dir int, base string) error) error {
 	if dir == "" {
 		dir = "."
 	}
-	d, err := r.Root.OpenFile(path.Clean(dir), folderOnly, 0)
+	d, err := r.folder(path.Clean(dir))
 	if err != nil {
 		return err
 	}
