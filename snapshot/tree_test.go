@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"satchel/index"
 	"satchel/store/canon"
 	"satchel/store/ledger"
 	"satchel/store/pack"
@@ -172,5 +173,34 @@ func FuzzParseManifest(f *testing.F) {
 		if m, err := ParseManifest(b); err == nil && !bytes.Equal(canon.Marshal(m), b) {
 			t.Errorf("%x is taken, and encodes otherwise", b)
 		}
+	})
+}
+
+// A directory of 1,000 files, as a node and back.
+func BenchmarkNode(b *testing.B) {
+	es := make([]Entry, 1000)
+	for i := range es {
+		es[i] = file(fmt.Sprintf("file-%04d.txt", i), byte(i), byte(i>>8))
+		es[i].Owner, es[i].Group, es[i].UID, es[i].GID = "root", "root", 1, 1
+	}
+	var node []byte
+	keep := func(_ pack.ID, b []byte) error { node = b; return nil }
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := encodeNode(es, keep); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(es)), "ns/file")
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if got, err := DecodeState(index.Dir{Node: node, Stats: make([]index.Stat, len(es))}); err != nil || len(got) != len(es) {
+				b.Fatal(len(got), err)
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(es)), "ns/file")
 	})
 }
