@@ -20,6 +20,7 @@ import (
 	"satchel/snapshot/workspace/volume"
 	"satchel/store"
 	"satchel/store/access"
+	"satchel/store/azure"
 )
 
 // app is what a command gets: its streams, its environment, and the clock.
@@ -40,6 +41,7 @@ type app struct {
 	rand    io.Reader
 	sleep   func(context.Context, time.Duration) error
 
+	who        func() *azure.Identity                      // behind the sign-in to Azure; nil where there is none
 	encryption func(context.Context, string) volume.Answer // of the disk under a folder
 
 	wrap   func(store.Store) store.Store // what stands between the driver and us: tests alone

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"satchel/snapshot"
+	"satchel/store/ledger"
 )
 
 type catCmd struct {
@@ -37,6 +38,9 @@ func (catCmd) cat(s *session, sel selection, w io.Writer) error {
 	}
 	rules, _, err := s.rulesOf(sel.snapshot)
 	if err != nil {
+		return err
+	}
+	if err := s.read(rules, ledger.Disclosed, sel.snapshot, sel.paths, ""); err != nil {
 		return err
 	}
 	for _, p := range sel.paths {

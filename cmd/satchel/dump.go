@@ -14,6 +14,7 @@ import (
 	"satchel/restore"
 	"satchel/snapshot"
 	"satchel/snapshot/workspace"
+	"satchel/store/ledger"
 )
 
 type dumpCmd struct {
@@ -92,6 +93,13 @@ type dump struct {
 func (s *session) dump(ctx context.Context, w io.Writer, sel selection) (*dump, error) {
 	rules, _, err := s.rulesOf(sel.snapshot)
 	if err != nil {
+		return nil, err
+	}
+	paths := sel.paths
+	if len(paths) == 0 {
+		paths = []string{everything}
+	}
+	if err := s.read(rules, ledger.Disclosed, sel.snapshot, paths, ""); err != nil {
 		return nil, err
 	}
 	matched := map[string]bool{}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	osuser "os/user"
 	"strings"
@@ -117,6 +118,17 @@ func (s *session) admit(rules *workspace.Rules) error {
 		return err
 	}
 	return s.overridden()
+}
+
+// account is who signed in to Azure, "" if nobody did or it does not say.
+func (a *app) account() string {
+	if a.who == nil {
+		return ""
+	}
+	if who := a.who(); who != nil {
+		return printable(cmp.Or(who.Name, who.ObjectID), "")
+	}
+	return ""
 }
 
 // user is who sits here, for the journal: the account that the system knows.

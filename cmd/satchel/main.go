@@ -57,6 +57,7 @@ type cli struct {
 	Repair    repairCmd    `cmd:"" group:"other" help:"Mend what check found, as far as that can be done."`
 	Key       keyCmd       `cmd:"" group:"other" help:"What opens the repository: passphrases, recovery codes, keys."`
 	Device    deviceCmd    `cmd:"" group:"other" help:"The computers that belong to the repository."`
+	Audit     auditCmd     `cmd:"" group:"other" help:"The journal: who did what, when and from where."`
 	Rehydrate rehydrateCmd `cmd:"" group:"other" help:"Bring packs back from Azure's archive tier."`
 	Version   versionCmd   `cmd:"" group:"other" help:"Print the version."`
 

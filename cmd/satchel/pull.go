@@ -113,6 +113,9 @@ func (c pullCmd) once(s *session) (to ledger.Snapshot, out *restore.Changed, p *
 		if err := s.there(to); err != nil {
 			return nil, err
 		}
+		if !c.DryRun {
+			ch.Planned = s.readPlan(rules, ledger.Pulled, to, s.root)
+		}
 		out, err := ch.Pull(ctx, to, restore.PullOptions{Prefer: c.side(), Force: c.Force})
 		return out, inSnapshot(to.ID, err)
 	})

@@ -12,6 +12,7 @@ import (
 	"satchel/snapshot"
 	"satchel/snapshot/workspace"
 	"satchel/store/durable"
+	"satchel/store/ledger"
 	"satchel/store/pack"
 )
 
@@ -100,7 +101,13 @@ func (c restoreCmd) restore(s *session, sel selection, p *snapshot.Progress) (pl
 		if err := s.there(sel.snapshot); err != nil {
 			return nil, err
 		}
-		ch.Planned = func(*restore.Plan) error { return sel.unmatched(matched) }
+		tell := s.readPlan(rules, ledger.Restored, sel.snapshot, s.root)
+		ch.Planned = func(p *restore.Plan) error {
+			if err := sel.unmatched(matched); err != nil {
+				return err
+			}
+			return tell(p)
+		}
 		out, err := ch.Restore(ctx, sel.snapshot, filter, c.Force)
 		return out, inSnapshot(sel.snapshot.ID, err)
 	})
@@ -136,6 +143,9 @@ func (c restoreCmd) beside(ctx context.Context, s *session, sel selection, rules
 	}
 	if err == nil && len(plan.Conflicts) > 0 {
 		err = &wouldLose{plan.Conflicts, "Restore into another folder, or let them go: --force"}
+	}
+	if err == nil {
+		err = s.readPlan(rules, ledger.Restored, sel.snapshot, target)(plan)
 	}
 	if err != nil {
 		return nil, err

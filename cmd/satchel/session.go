@@ -104,6 +104,7 @@ func (a *app) openAzure(l located, create bool) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.who = cred.Who
 	opts := azure.Options{Connections: a.uploadsAtOnce() + 2, Tier: l.tier, AnyHost: a.AnyHost, Upload: throttle.New(int64(a.LimitUpload)), Download: throttle.New(int64(a.LimitDownload))}
 	s, err := azure.Open(l.Location, cred, opts)
 	switch {
@@ -154,6 +155,7 @@ type session struct {
 	git     workspace.Git
 	lineage *snapshot.Lineage
 	known   bool // the repository has this workspace
+	told    bool // the journal, of what this command reads
 	rebuilt bool // the index, because something was missing or it was torn
 	founded bool // by this command
 	synced  bool // the ledger is, as joining has to
@@ -390,6 +392,9 @@ func (s *session) sync() error {
 	}
 	for _, v := range s.access.Log.Voids() {
 		s.a.note("ledger entry %d is void and skipped: %s", v.Position, v.Reason)
+	}
+	if who := s.a.account(); who != "" {
+		s.access.Log.User = who
 	}
 	if err := s.newKeys(); err != nil {
 		return err

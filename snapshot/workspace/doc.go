@@ -28,6 +28,8 @@
 //	include_git_ignored  also what git ignores, under its own names
 //	require_device_encryption
 //	                     the folder lies on an encrypted disk, or nothing is read or written
+//	audit_reads          pull, restore, cat and dump tell the journal which paths; as
+//	                     require_azure_ad_auth if absent
 //	retention            which snapshots a prune keeps: last, hourly, daily, weekly, monthly,
 //	                     yearly (numbers), within (such as "90d"), tags; the rules add up
 //	tier                 where new data packs lie in Azure: hot, cool or cold

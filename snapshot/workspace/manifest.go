@@ -34,6 +34,7 @@ type Manifest struct {
 	IncludeGitIgnored bool     // what git ignores travels too
 	Secrets           []string // .gitignore notation: files whose content is kept apart
 	Retention         *Retention
+	AuditReads        *bool  // what is read goes into the journal; nil: if RequireAzureADAuth
 	Tier              string // of new data packs in Azure: hot, cool or cold; "" is the account's
 
 	// Unknown names the fields that are not known, with line and column.
@@ -76,7 +77,15 @@ type member struct {
 	raw  json.RawMessage
 }
 
-// A field ties a name to a *string, *bool, *int, *[]string, *[]SyncPath or **Retention. Empty ones
+// AuditsReads reports whether reads go into the journal.
+func (m *Manifest) AuditsReads() bool {
+	if m.AuditReads != nil {
+		return *m.AuditReads
+	}
+	return m.RequireAzureADAuth
+}
+
+// A field ties a name to a *string, *bool, **bool, *int, *[]string, *[]SyncPath or **Retention. Empty ones
 // are written only where they were read, unless the field is one that must be there.
 type field struct {
 	name string
@@ -98,6 +107,7 @@ func (m *Manifest) fields() []field {
 		{"include_git_ignored", &m.IncludeGitIgnored, false},
 		{"secrets", &m.Secrets, false},
 		{"retention", &m.Retention, false},
+		{"audit_reads", &m.AuditReads, false},
 		{"tier", &m.Tier, false},
 	}
 }
@@ -240,6 +250,9 @@ func (d *decoder) set(v value, path string, to any) error {
 		if *to, ok = v.token.(bool); !ok {
 			return d.mismatch(v, path, "true or false")
 		}
+	case **bool:
+		*to = new(bool)
+		return d.set(v, path, *to)
 	case *int:
 		number, _ := v.token.(json.Number)
 		n, err := strconv.ParseInt(string(number), 10, 32)
@@ -342,6 +355,8 @@ func encodeField(b *bytes.Buffer, indent string, from any) {
 		encodeString(b, *v)
 	case *bool:
 		fmt.Fprint(b, *v)
+	case **bool:
+		fmt.Fprint(b, **v)
 	case *int:
 		fmt.Fprint(b, *v)
 	case **Retention:
@@ -385,6 +400,8 @@ func isZero(field any) bool {
 		return *v == ""
 	case *bool:
 		return !*v
+	case **bool:
+		return *v == nil
 	case *int:
 		return *v == 0
 	case **Retention:

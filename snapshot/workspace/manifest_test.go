@@ -260,3 +260,26 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+func TestAuditReads(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"version": "1.0"}`: false,
+		`{"version": "1.0", "require_azure_ad_auth": true}`:                           true,
+		`{"version": "1.0", "require_azure_ad_auth": true, "audit_reads": false}`:     false,
+		`{"version": "1.0", "audit_reads": true}`:                                     true,
+		`{"version": "1.0", "require_azure_ad_auth": false, "audit_reads": true}`:     true,
+		`{"version": "1.0", "require_device_encryption": true, "audit_reads": false}`: false,
+	} {
+		m, err := ParseManifest([]byte(text))
+		if err != nil || m.AuditsReads() != want {
+			t.Errorf("%s: %v", text, err)
+		}
+		again, err := ParseManifest(m.Encode())
+		if err != nil || again.AuditsReads() != want || (again.AuditReads == nil) != (m.AuditReads == nil) {
+			t.Errorf("%s is written as %s", text, m.Encode())
+		}
+	}
+	if _, err := ParseManifest([]byte(`{"version": "1.0", "audit_reads": "yes"}`)); err == nil || !strings.Contains(err.Error(), "true or false") {
+		t.Error(err)
+	}
+}

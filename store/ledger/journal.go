@@ -55,7 +55,7 @@ func (c AuditContent) DetailName() string {
 type Detail struct {
 	Snapshot  pack.ID   `cbor:"1,keyasint,omitzero"`
 	Workspace Workspace `cbor:"2,keyasint,omitzero"`
-	Paths     [][]byte  `cbor:"3,keyasint,omitempty"` // remote ones; the first of Count where they are too many
+	Paths     [][]byte  `cbor:"3,keyasint,omitempty"` // below Where; the first of Count where they are too many, and "." is all
 	Where     string    `cbor:"4,keyasint,omitempty"` // the local folder
 	Reason    string    `cbor:"5,keyasint,omitempty"` // a person's
 	Gate      string    `cbor:"6,keyasint,omitempty"` // that was overridden, and what it found
