@@ -280,6 +280,9 @@ func (b *builder) file(d *dirBuild, i int, w *workspace.Entry) error {
 			} else {
 				content.Name = e.Name
 				b.complete(&content, find(d.prev, e.Name), join(d.remote, w.Name), *seen)
+				if w.Secret {
+					content.Mode &= ownerOnly
+				}
 				*e, d.stats[i] = content, st
 				b.judge(join(d.remote, w.Name), content)
 				if w.Busy && !w.SQLite {
@@ -289,6 +292,10 @@ func (b *builder) file(d *dirBuild, i int, w *workspace.Entry) error {
 			d.settled()
 		}})
 }
+
+// ownerOnly is what a secret keeps of its mode, so that it is written for its owner alone wherever it
+// comes to.
+const ownerOnly = 0o700
 
 // unchanged returns the content that a file had when it was last read, if it was not
 // touched since and the repository still has it.
@@ -307,6 +314,9 @@ func (b *builder) unchanged(d *dirBuild, w *workspace.Entry) (content Entry, st 
 		if now.Beside, _, err = sqlite.Beside(filepath.Join(b.root.Name(), filepath.FromSlash(w.Local))); err != nil {
 			return content, st, false
 		}
+	}
+	if w.Secret && content.Mode&^ownerOnly != 0 {
+		return content, st, false
 	}
 	if content.Type != File || content.Marks&^(MarkGrew|MarkPlain) != 0 || !st.Fresh(now) {
 		return content, st, false

@@ -5,22 +5,26 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 
 	"satchel/snapshot"
+	"satchel/snapshot/workspace"
 	"satchel/store/ledger"
 )
 
 type catCmd struct {
 	At   string   `placeholder:"TIME" help:"The newest snapshot at or before this time, such as yesterday."`
 	Args []string `arg:"" name:"snapshot|path"`
+
+	ShowSecrets bool `help:"Also print what the manifest's secrets name (.env*, *.pem and *.key if it names none)."`
 }
 
 func (catCmd) Help() string {
 	return `Prints a file as a snapshot has it, the newest unless one is named.
 
 Example:
-  satchel cat .env
-  satchel cat --at "friday 14:00" .env
+  satchel cat data/notes.csv
+  satchel cat --at "friday 14:00" --show-secrets .env
   satchel cat 3f2a9c01 logs/app.log`
 }
 
@@ -32,13 +36,18 @@ func (c catCmd) Run(a *app) error {
 	})
 }
 
-func (catCmd) cat(s *session, sel selection, w io.Writer) error {
+func (c catCmd) cat(s *session, sel selection, w io.Writer) error {
 	if len(sel.paths) == 0 {
 		return usageError{errors.New("cat: name a file")}
 	}
 	rules, _, err := s.rulesOf(sel.snapshot)
 	if err != nil {
 		return err
+	}
+	for _, p := range sel.paths {
+		if !c.ShowSecrets && secret(rules, filepath.ToSlash(p)) {
+			return usageError{fmt.Errorf("%s is a secret by the manifest's secrets: --show-secrets prints it, where everybody here can see it", quoted(p))}
+		}
 	}
 	if err := s.read(rules, ledger.Disclosed, sel.snapshot, sel.paths, ""); err != nil {
 		return err
@@ -62,6 +71,13 @@ func (catCmd) cat(s *session, sel selection, w io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// secret reports whether a path, local or remote, is a secret under either of its names.
+func secret(rules *workspace.Rules, path string) bool {
+	remote, _ := rules.Remote(path)
+	local, _ := rules.Local(path)
+	return rules.Secret(path) || remote != "" && rules.Secret(remote) || local != "" && rules.Secret(local)
 }
 
 // firstTry is an output that cannot be taken back: what has begun to write is not run again.

@@ -20,6 +20,8 @@ type diffCmd struct {
 	At   string   `placeholder:"TIME" help:"Compare the newest snapshot at or before this time with the files here; then all words are paths."`
 	Stat bool     `help:"Only how many files, and how large."`
 	Args []string `arg:"" optional:"" name:"a|b|path" help:"One or two of: latest, @1, a snapshot's id, a time, or here for the files; then paths; -- before paths that look like one."`
+
+	ShowSecrets bool `help:"Also list the tables of databases that the manifest's secrets name."`
 }
 
 func (diffCmd) Help() string {
@@ -76,6 +78,7 @@ type differ struct {
 	rules   *workspace.Rules
 	paths   []string
 	matched map[string]bool
+	secrets bool // are shown too
 
 	changes  []snapshot.Change
 	renamed  map[string]string                // new remote path to old
@@ -86,7 +89,7 @@ type differ struct {
 }
 
 func (s *session) differ(c diffCmd) (*differ, error) {
-	d := &differ{s: s, rules: s.rules, matched: map[string]bool{}}
+	d := &differ{s: s, rules: s.rules, matched: map[string]bool{}, secrets: c.ShowSecrets}
 	args, err := d.sides(c.Args, c.At)
 	if err != nil {
 		return nil, err

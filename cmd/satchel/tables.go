@@ -66,7 +66,7 @@ func tableFields(ts []tableChange) []map[string]any {
 func (d *differ) readTables(ctx context.Context) error {
 	d.tables, d.problems = map[string][]tableChange{}, map[string]string{}
 	for _, c := range d.changes {
-		if c.Letter() != snapshot.Modified || !mayBeDatabase(c.Old) || !mayBeDatabase(c.New) {
+		if c.Letter() != snapshot.Modified || !mayBeDatabase(c.Old) || !mayBeDatabase(c.New) || !d.secrets && secret(d.rules, c.Remote) {
 			continue
 		}
 		err := snapshot.ClearImages(d.s.images)

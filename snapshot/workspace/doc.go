@@ -24,7 +24,9 @@
 //	pattern              for folders: a doublestar glob against the path below the folder;
 //	                     absent: **/*, which matches dotfiles and keeps empty folders
 //	exclude_patterns     lines of a .gitignore in the root; they override every rule
-//	secrets              the same notation: files whose content is kept apart
+//	secrets              the same notation: files whose content is kept apart, whose mode
+//	                     is their owner's alone, and that cat shows only if asked twice;
+//	                     absent: .env*, *.pem, *.key
 //	include_git_ignored  also what git ignores, under its own names
 //	require_device_encryption
 //	                     the folder lies on an encrypted disk, or nothing is read or written

@@ -32,7 +32,7 @@ type Manifest struct {
 	Workspace         string   // random id, 32 lower-case hexadecimal digits; "" if none yet
 	Store             string   // URL or folder of the store
 	IncludeGitIgnored bool     // what git ignores travels too
-	Secrets           []string // .gitignore notation: files whose content is kept apart
+	Secrets           []string // .gitignore notation: files whose content is kept apart; nil: DefaultSecrets
 	Retention         *Retention
 	AuditReads        *bool  // what is read goes into the journal; nil: if RequireAzureADAuth
 	Tier              string // of new data packs in Azure: hot, cool or cold; "" is the account's

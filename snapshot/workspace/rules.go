@@ -64,6 +64,22 @@ func Load(ctx context.Context, root string, fallback []byte) (*Rules, error) {
 	return r, err
 }
 
+// DefaultSecrets are the secrets of a manifest that says nothing of them, and of a folder without one. An
+// empty list in the manifest is none at all.
+var DefaultSecrets = []string{".env*", "*.pem", "*.key"}
+
+// Secret reports whether the file at a local path, slash-separated, is one of the secrets: its content is
+// sealed apart, it is written for its owner alone, and shown only to who asks for that.
+func (r *Rules) Secret(local string) bool {
+	for i := range len(local) {
+		if local[i] == '/' && r.secrets.excluded(local[:i], true) != nil {
+			return true
+		}
+	}
+	p := r.secrets.match(local, false)
+	return p != nil && !p.negated
+}
+
 // readManifest refuses links, as the walk would carry the link and not what it names.
 func readManifest(root string) ([]byte, error) {
 	path := filepath.Join(root, ManifestName)
@@ -84,12 +100,15 @@ func New(ctx context.Context, root string, m *Manifest) (*Rules, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rules{root: abs, manifest: m, exclude: new(ignore), secrets: new(ignore)}
+	r := &Rules{root: abs, manifest: m, exclude: new(ignore), secrets: parseIgnore(DefaultSecrets)}
 	if m == nil {
 		return r, r.withoutManifest(ctx)
 	}
 	r.source = sourceManifest
-	r.exclude, r.secrets = parseIgnore(m.ExcludePatterns), parseIgnore(m.Secrets)
+	r.exclude = parseIgnore(m.ExcludePatterns)
+	if m.Secrets != nil {
+		r.secrets = parseIgnore(m.Secrets)
+	}
 	rules, problem := compile(m.SyncPaths)
 	if problem != nil {
 		return nil, fmt.Errorf("%s: %w", ManifestName, problem)
