@@ -35,6 +35,7 @@ func (c *checker) keyring() {
 	g := c.Log.Keyring.Generation()
 	ring := seal.RingName(g)
 	c.there(ring, "the keyring is missing: no new device can join")
+	_, since := c.state.KEK(g)
 	persons := 0
 	for _, m := range c.state.Members() {
 		if m.Revoked == 0 && (m.Principal.Kind == seal.Passphrase || m.Principal.Kind == seal.Recovery) {
@@ -49,7 +50,7 @@ func (c *checker) keyring() {
 		if _, there := c.objects[slot]; there || m.Revoked != 0 {
 			continue
 		}
-		if c.Note.keys[slot] != "" || m.Principal.ID == c.Log.Me || m.Enrolled == 1 {
+		if c.Note.keys[slot] != "" || m.Principal.ID == c.Log.Me || m.Enrolled == 1 || m.Enrolled < since {
 			c.problem(slot, Damage, "the slot of %q is missing: it gives that principal the keys", m.Principal.Name)
 		} else {
 			c.problem(slot, Notice, "%q has no slot: its enrolment did not come to its end", m.Principal.Name)
@@ -64,7 +65,11 @@ func (c *checker) keyring() {
 			c.asked[name] = true
 		} else if !c.asked[name] {
 			c.asked[name] = true
-			c.problem(name, Notice, "a slot that the ledger does not know: somebody was given the keys, or an enrolment did not come to its end")
+			what := "a slot that the ledger does not know: somebody was given the keys, or an enrolment did not come to its end"
+			if strings.HasSuffix(name, "/ring") {
+				what = "a keyring that the ledger has not put in force: a rotation did not come to its end, or somebody made it up"
+			}
+			c.problem(name, Notice, "%s", what)
 		}
 		c.add(name, func(ctx context.Context, w *worker) error { return c.key(ctx, name) })
 	}
