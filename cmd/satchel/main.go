@@ -113,7 +113,7 @@ func main() {
 // the app with set.
 func run(ctx context.Context, args []string, stdin *os.File, stdout, stderr io.Writer, set ...func(*app)) int {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memory)
+		debug.SetMemoryLimit(memory + ballastSize)
 	}
 	var c cli
 	a := newApp(ctx, &c.globals, stdin, stdout, stderr)

@@ -5,7 +5,10 @@ import (
 	"runtime/debug"
 )
 
-// frugal has garbage collected when it is a tenth of what is in use and some MiB, unless the
+// ballastSize is how much of the heap nobody uses, in bytes. Limits of memory count it.
+const ballastSize = 32 << 20
+
+// frugal has garbage collected when it is a tenth of what is in use and 3 MiB, unless the
 // environment says otherwise. Most of a large heap here are packs, which cost the collector
 // nothing: to wait until there is as much garbage as that would double the memory for no gain.
 //
@@ -16,5 +19,5 @@ func frugal() (ballast []byte) {
 		return nil
 	}
 	debug.SetGCPercent(10)
-	return make([]byte, 32<<20)
+	return make([]byte, ballastSize)
 }
