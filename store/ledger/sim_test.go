@@ -223,6 +223,7 @@ func (s *sim) schedule() error {
 			return s.rest()
 		}
 		s.world.Step()
+		s.world.Running() // who was answered goes on to its next call first: the model is one for all
 		if s.rand.IntN(40) == 0 {
 			s.lie()
 		}
