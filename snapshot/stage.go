@@ -130,18 +130,20 @@ func (p *Push) send(ctx context.Context, y *Safety, step *Step) error {
 	if err != nil {
 		return err
 	}
-	used, err := p.relies(ctx, y, step)
+	parent, followed := p.Log.State().Snapshot(step.Parent)
+	used, err := p.relies(ctx, y, step, c.Packs, parent.Root)
 	if err != nil {
 		return err
 	}
 	_, err = p.Log.Append(ctx, p.Me, ledger.Commit, func(s *ledger.State) (any, error) {
 		w, known := s.Workspace(p.Lineage.Workspace)
-		if !known || !alive(s, used) || !s.Takes(c.Refs, c.Segments) {
+		_, live := s.Snapshot(step.Parent)
+		if !known || live != followed || !alive(s, used) || !s.Takes(c.Refs, c.Segments) {
 			return nil, errAgain
 		}
 		content := ledger.CommitContent{Snapshot: step.Before.ID, Workspace: w.ID, Name: w.Name, Remote: w.Remote, Root: step.Before.Root, Files: step.Files,
 			Bytes: step.Bytes, Packs: c.Refs, Segments: c.Segments, Flags: ledger.FlagSafety, Clock: step.Time.UnixNano()}
-		if _, live := s.Snapshot(step.Parent); live {
+		if live {
 			content.Parents = []pack.ID{step.Parent}
 		}
 		return content, nil
@@ -248,13 +250,13 @@ func (p *Push) copyFrame(kind seal.Kind, d *pack.Directory, f pack.FrameInfo, o 
 	return add(kind, copied)
 }
 
-// relies walks the tree of a step and returns the registered packs that hold its chunks. It
-// reports ErrMissing if one is neither there nor in the step's own packs. What the parent snapshot
-// has too needs no look if that is live.
-func (p *Push) relies(ctx context.Context, y *Safety, step *Step) (map[pack.Key]bool, error) {
+// relies walks the tree of a step and returns the registered packs that hold its chunks, but for those
+// that copied hold. It reports ErrMissing if one is in neither. What a tree that a live snapshot has,
+// parent, has too needs no look: as long as that is live (R2).
+func (p *Push) relies(ctx context.Context, y *Safety, step *Step, copied []index.Pack, parent pack.ID) (map[pack.Key]bool, error) {
 	own := map[pack.ID]bool{}
-	for _, in := range step.Packs {
-		d, err := pack.ParseDirectory(in.Directory)
+	for _, k := range copied {
+		d, err := pack.ParseDirectory(k.Directory)
 		if err != nil {
 			return nil, err
 		}
@@ -269,17 +271,17 @@ func (p *Push) relies(ctx context.Context, y *Safety, step *Step) (map[pack.Key]
 	if err != nil {
 		return nil, err
 	}
-	r := &reliance{ctx: ctx, reader: reader, own: own, used: map[pack.Key]bool{}}
-	parent, _ := p.Log.State().Snapshot(step.Parent)
+	r := &reliance{ctx: ctx, reader: reader, state: p.Log.State(), own: own, used: map[pack.Key]bool{}}
 	if err := r.chunk(step.Before.ID); err != nil {
 		return nil, err
 	}
-	return r.used, r.dir(parent.Root, step.Before.Root)
+	return r.used, r.dir(parent, step.Before.Root)
 }
 
 type reliance struct {
 	ctx    context.Context
 	reader *Reader
+	state  *ledger.State
 	own    map[pack.ID]bool
 	used   map[pack.Key]bool
 }
@@ -288,12 +290,17 @@ func (r *reliance) chunk(id pack.ID) error {
 	if r.own[id] {
 		return nil
 	}
-	loc, ok, err := r.reader.index.Lookup(id)
-	if err == nil && !ok {
-		err = fmt.Errorf("%w: %x", ErrMissing, id[:])
+	locs, err := r.reader.index.Locations(id)
+	if err != nil {
+		return err
 	}
-	r.used[loc.Pack] = true
-	return err
+	for _, loc := range locs {
+		if _, live := r.state.Pack(loc.Pack); live { // the index knows what is staged here too
+			r.used[loc.Pack] = true
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %x", ErrMissing, id[:])
 }
 
 // dir looks at a directory and at what is in it; old is the parent's at the same path, or zero.
