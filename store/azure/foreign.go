@@ -37,19 +37,12 @@ func (s *Store) Foreign(ctx context.Context, every bool) iter.Seq2[store.Foreign
 }
 
 func (s *Store) foreign(ctx context.Context, include container.ListBlobsInclude, yield func(store.Foreign, error) bool) error {
-	pager := s.container.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Include: include})
-	for pager.More() {
-		page, err := pager.NextPage(s.begin(ctx, 0))
+	for item, err := range s.rows(ctx, "", otherPage, include) {
 		if err != nil {
 			return err
 		}
-		if page.Segment == nil || page.RequestID == nil || page.ServiceEndpoint == nil {
-			return errNotStorage
-		}
-		for _, item := range page.Segment.BlobItems {
-			if f, ok := foreign(item); ok && !yield(f, nil) {
-				return errStop
-			}
+		if f, ok := foreign(item); ok && !yield(f, nil) {
+			return errStop
 		}
 	}
 	return nil

@@ -18,23 +18,13 @@ var _ store.Keeper = (*Store)(nil)
 // https://learn.microsoft.com/azure/storage/blobs/versioning-overview
 func (s *Store) Leftovers(ctx context.Context) (store.Leftovers, error) {
 	var out store.Leftovers
-	for marker := ""; ; {
-		page, err := s.page(ctx, "", marker, otherPage, container.ListBlobsInclude{Deleted: true, Versions: true})
+	for item, err := range s.rows(ctx, s.full(""), otherPage, container.ListBlobsInclude{Deleted: true, Versions: true}) {
 		if err != nil {
 			return store.Leftovers{}, s.fail(ctx, "list deleted", "", err)
 		}
-		for _, item := range page.Segment.BlobItems {
-			s.leftover(&out, item)
-		}
-		next := value(page.NextMarker)
-		switch next {
-		case "":
-			return out, nil
-		case marker:
-			return store.Leftovers{}, s.fail(ctx, "list deleted", "", errRepeats)
-		}
-		marker = next
+		s.leftover(&out, item)
 	}
+	return out, nil
 }
 
 // leftover counts a row of a listing, unless it is an object that is there.

@@ -38,39 +38,58 @@ func (s *Store) list(ctx context.Context, prefix string, yield func(store.Object
 	if !store.ValidPrefix(prefix) {
 		return errors.New("is not a valid prefix")
 	}
-	marker, last, size := "", "", int32(firstPage)
-	for {
-		page, err := s.page(ctx, prefix, marker, size, container.ListBlobsInclude{})
+	last := ""
+	for item, err := range s.rows(ctx, s.full(prefix), firstPage, container.ListBlobsInclude{}) {
 		if err != nil {
 			return err
 		}
-		for _, item := range page.Segment.BlobItems {
-			o, ok := s.object(item)
-			if !ok {
-				continue
-			}
-			if o.Name <= last || !strings.HasPrefix(o.Name, prefix) {
-				return fmt.Errorf("%s follows %s: the service does not list by name", o.Name, last)
-			}
-			if last = o.Name; !yield(o, nil) {
-				return errStop
-			}
+		o, ok := s.object(item)
+		if !ok {
+			continue
 		}
-		next := value(page.NextMarker)
-		if next == "" {
-			return nil
+		if o.Name <= last || !strings.HasPrefix(o.Name, prefix) {
+			return fmt.Errorf("%s follows %s: the service does not list by name", o.Name, last)
 		}
-		if next == marker { // a page may be empty, but goes on elsewhere
-			return errRepeats
+		if last = o.Name; !yield(o, nil) {
+			return errStop
 		}
-		marker, size = next, otherPage
+	}
+	return nil
+}
+
+// rows yields the blobs of the container whose whole names begin with full, a page at a time: the
+// first has no more than first of them. An error is yielded once and ends it.
+func (s *Store) rows(ctx context.Context, full string, first int32, what container.ListBlobsInclude) iter.Seq2[*container.BlobItem, error] {
+	return func(yield func(*container.BlobItem, error) bool) {
+		marker, size := "", first
+		for {
+			page, err := s.page(ctx, full, marker, size, what)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, item := range page.Segment.BlobItems {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			next := value(page.NextMarker)
+			if next == "" {
+				return
+			}
+			if next == marker { // a page may be empty, but goes on elsewhere
+				yield(nil, errRepeats)
+				return
+			}
+			marker, size = next, otherPage
+		}
 	}
 }
 
 // page fetches one page of a listing.
-func (s *Store) page(ctx context.Context, prefix, marker string, size int32, what container.ListBlobsInclude) (container.ListBlobsFlatResponse, error) {
+func (s *Store) page(ctx context.Context, full, marker string, size int32, what container.ListBlobsInclude) (container.ListBlobsFlatResponse, error) {
 	opts := &container.ListBlobsFlatOptions{MaxResults: to.Ptr(size), Include: what}
-	if full := s.full(prefix); full != "" {
+	if full != "" {
 		opts.Prefix = to.Ptr(full)
 	}
 	if marker != "" {

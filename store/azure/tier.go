@@ -32,30 +32,23 @@ type Rehydrating struct {
 // names, which takes up to 15 hours. It lists the store: one request for each 5,000 objects,
 // and one for each that it begins with.
 func (s *Store) Rehydrate(ctx context.Context, wanted func(name string) bool) (out Rehydrating, err error) {
-	pager := s.container.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: to.Ptr(s.full(""))})
-	for pager.More() {
-		page, err := pager.NextPage(s.begin(ctx, 0))
-		if err == nil && (page.Segment == nil || page.RequestID == nil) {
-			err = errNotStorage
-		}
+	for item, err := range s.rows(ctx, s.full(""), otherPage, container.ListBlobsInclude{}) {
 		if err != nil {
 			return out, s.fail(ctx, "list", "", err)
 		}
-		for _, item := range page.Segment.BlobItems {
-			o, ok := s.object(item)
-			if !ok || value(item.Properties.AccessTier) != container.AccessTier(blob.AccessTierArchive) || !wanted(o.Name) {
-				continue
-			}
-			out.Bytes += o.Size
-			if value(item.Properties.ArchiveStatus) != "" {
-				out.Waiting++
-				continue
-			}
-			if _, err := s.blob(o.Name).SetTier(s.begin(ctx, 0), blob.AccessTierHot, nil); err != nil {
-				return out, s.fail(ctx, "bring back", o.Name, err)
-			}
-			out.Started++
+		o, ok := s.object(item)
+		if !ok || value(item.Properties.AccessTier) != blob.AccessTierArchive || !wanted(o.Name) {
+			continue
 		}
+		out.Bytes += o.Size
+		if value(item.Properties.ArchiveStatus) != "" {
+			out.Waiting++
+			continue
+		}
+		if _, err := s.blob(o.Name).SetTier(s.begin(ctx, 0), blob.AccessTierHot, nil); err != nil {
+			return out, s.fail(ctx, "bring back", o.Name, err)
+		}
+		out.Started++
 	}
 	return out, nil
 }
