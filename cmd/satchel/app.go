@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -221,6 +222,17 @@ func (a *app) ask(prompt string) (string, error) {
 		fmt.Fprintln(a.err)
 		return "", context.Cause(a.ctx)
 	}
+}
+
+// agree asks a person a question; without a terminal nobody agrees.
+func (a *app) agree(question string) bool {
+	if !a.terminal() {
+		return false
+	}
+	fmt.Fprintf(a.err, "%s [y/N] ", question)
+	var answer string
+	fmt.Fscanln(a.in, &answer)
+	return strings.HasPrefix(strings.ToLower(answer), "y")
 }
 
 // device is this computer's name.

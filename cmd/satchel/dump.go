@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"satchel/restore"
 	"satchel/snapshot"
 	"satchel/snapshot/workspace"
 	"satchel/store/ledger"
@@ -102,27 +101,13 @@ func (s *session) dump(ctx context.Context, w io.Writer, sel selection) (*dump, 
 	if err := s.read(rules, ledger.Disclosed, sel.snapshot, paths, ""); err != nil {
 		return nil, err
 	}
-	matched := map[string]bool{}
-	filter := func(string, bool) restore.Taken { return restore.Whole }
-	if len(sel.paths) > 0 {
-		filter = take(rules, sel.paths, matched)
-	}
 	d := &dump{s: s, tar: tar.NewWriter(w), links: map[string]string{}, rules: rules}
-	err = s.reader.WalkUpTo(ctx, sel.snapshot.Root, snapshot.Limit(sel.snapshot.Files), func(remote string, e *snapshot.Entry) error {
-		switch t := filter(remote, e.Type == snapshot.Dir); {
-		case t == restore.Skip && e.Type == snapshot.Dir:
-			return snapshot.SkipDir
-		case t != restore.Whole:
-			return nil
-		}
+	err = s.eachSelected(ctx, sel, rules, func(remote string, e *snapshot.Entry) error {
 		if err := d.entry(ctx, remote, e); err != nil {
 			return fmt.Errorf("%s: %w", quoted(remote), err)
 		}
 		return nil
 	})
-	if err == nil {
-		err = sel.unmatched(matched)
-	}
 	if err == nil {
 		err = d.tar.Close()
 	}

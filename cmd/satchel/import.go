@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"satchel/snapshot"
 	"satchel/snapshot/plain"
@@ -212,7 +211,7 @@ func (c importCmd) originals(s *session, source store.Foreigners, at store.Locat
 			"What is here was not touched: satchel pull brings the files here", count(len(same), "file"), at)
 		return nil
 	}
-	if !c.Yes && !s.agree(fmt.Sprintf("Delete %s of the script's in %s, with all older versions?", count(len(same), "blob"), at)) {
+	if !c.Yes && !a.agree(fmt.Sprintf("Delete %s of the script's in %s, with all older versions?", count(len(same), "blob"), at)) {
 		return &needsYes{fmt.Sprintf("%s of the script's in %s would be deleted", count(len(same), "blob"), at)}
 	}
 	removed, err := plain.Remove(a.ctx, source, same)
@@ -228,15 +227,4 @@ func (c importCmd) originals(s *session, source store.Foreigners, at store.Locat
 			count(removed.Kept, "deleted blob"), count(removed.Days, "day"))
 	}
 	return nil
-}
-
-// agree asks a person; without a terminal nobody agrees.
-func (s *session) agree(question string) bool {
-	if !s.a.terminal() {
-		return false
-	}
-	fmt.Fprintf(s.a.err, "%s [y/N] ", question)
-	var answer string
-	fmt.Fscanln(s.a.in, &answer)
-	return strings.HasPrefix(strings.ToLower(answer), "y")
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"satchel/restore"
 	"satchel/snapshot"
 )
 
@@ -36,16 +35,8 @@ func (c lsCmd) Run(a *app) error {
 			}
 			return nil
 		}
-		matched := map[string]bool{}
-		filter := func(string, bool) restore.Taken { return restore.Whole }
-		if len(sel.paths) > 0 {
-			filter = take(rules, sel.paths, matched)
-		}
-		err = s.reader.WalkUpTo(a.ctx, sel.snapshot.Root, snapshot.Limit(sel.snapshot.Files), func(remote string, e *snapshot.Entry) error {
-			switch t := filter(remote, e.Type == snapshot.Dir); {
-			case t == restore.Skip && e.Type == snapshot.Dir:
-				return snapshot.SkipDir
-			case e.Type == snapshot.Dir || t != restore.Whole:
+		return s.eachSelected(a.ctx, sel, rules, func(remote string, e *snapshot.Entry) error {
+			if e.Type == snapshot.Dir {
 				return nil
 			}
 			local := remote
@@ -55,10 +46,6 @@ func (c lsCmd) Run(a *app) error {
 			c.print(a, local, remote, e)
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		return sel.unmatched(matched)
 	})
 }
 

@@ -60,7 +60,7 @@ var exits = []struct {
 	{exitWouldLose, "Would lose what only this computer has; nothing was touched."},
 	{exitDamaged, "The repository is damaged."},
 	{exitDenied, "Not signed in, or not allowed."},
-	{8, "A gate of the manifest refused: device encryption, or how to sign in."},
+	{exitGate, "A gate of the manifest refused: device encryption, or how to sign in."},
 	{exitNone, "No repository there."},
 	{exitWrongKey, "Wrong key or passphrase."},
 	{exitInterrupted, "Interrupted."},

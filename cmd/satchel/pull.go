@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"satchel/restore"
@@ -154,14 +153,9 @@ func (s *session) whichWorkspace() error {
 	if m := s.rules.Manifest(); m != nil && m.Workspace != "" && s.a.Workspace == "" {
 		return noSnapshot(s.name()) // it is one that nobody has pushed
 	}
-	if len(all) == 1 && s.a.terminal() {
-		fmt.Fprintf(s.a.err, "Pull the workspace %s into %s? [y/N] ", quoted(all[0].Name), s.root)
-		var answer string
-		fmt.Fscanln(s.a.in, &answer)
-		if strings.HasPrefix(strings.ToLower(answer), "y") {
-			s.lineage.Workspace, s.known = all[0].ID, true
-			return nil
-		}
+	if len(all) == 1 && s.a.agree(fmt.Sprintf("Pull the workspace %s into %s?", quoted(all[0].Name), s.root)) {
+		s.lineage.Workspace, s.known = all[0].ID, true
+		return nil
 	}
 	return &ambiguous{s.root, all}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"satchel/restore"
 	"satchel/snapshot"
 	"satchel/store/azure"
 	"satchel/store/pack"
@@ -60,10 +59,6 @@ func (s *session) packsOf(ctx context.Context, sel selection) (map[string]bool, 
 	if err != nil {
 		return nil, err
 	}
-	filter, matched := func(string, bool) restore.Taken { return restore.Whole }, map[string]bool{}
-	if len(sel.paths) > 0 {
-		filter = take(rules, sel.paths, matched)
-	}
 	packs := map[string]bool{}
 	note := func(id pack.ID) error {
 		loc, ok, err := s.index.Lookup(id)
@@ -73,18 +68,11 @@ func (s *session) packsOf(ctx context.Context, sel selection) (map[string]bool, 
 		packs[loc.Pack.Name()] = true
 		return err
 	}
-	err = s.reader.WalkUpTo(ctx, sel.snapshot.Root, snapshot.Limit(sel.snapshot.Files), func(remote string, e *snapshot.Entry) error {
-		t := filter(remote, e.Type == snapshot.Dir)
-		if e.Type == snapshot.Dir && t == restore.Skip {
-			return snapshot.SkipDir
-		}
-		if e.Type != snapshot.File || t != restore.Whole {
+	err = s.eachSelected(ctx, sel, rules, func(_ string, e *snapshot.Entry) error {
+		if e.Type != snapshot.File {
 			return nil
 		}
 		return s.reader.ChunkIDs(ctx, e, note)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return packs, sel.unmatched(matched)
+	return packs, err
 }

@@ -301,6 +301,28 @@ func (a *app) withSelection(args []string, at string, f func(*session, selection
 	})
 }
 
+// eachSelected calls f with all that is selected of a snapshot, folders too, and reports paths that it does not have.
+func (s *session) eachSelected(ctx context.Context, sel selection, rules *workspace.Rules, f func(remote string, e *snapshot.Entry) error) error {
+	matched := map[string]bool{}
+	filter := func(string, bool) restore.Taken { return restore.Whole }
+	if len(sel.paths) > 0 {
+		filter = take(rules, sel.paths, matched)
+	}
+	err := s.reader.WalkUpTo(ctx, sel.snapshot.Root, snapshot.Limit(sel.snapshot.Files), func(remote string, e *snapshot.Entry) error {
+		switch t := filter(remote, e.Type == snapshot.Dir); {
+		case t == restore.Skip && e.Type == snapshot.Dir:
+			return snapshot.SkipDir
+		case t != restore.Whole:
+			return nil
+		}
+		return f(remote, e)
+	})
+	if err != nil {
+		return err
+	}
+	return sel.unmatched(matched)
+}
+
 // reading opens the repository for a command that only reads this workspace's snapshots.
 func (a *app) reading(f func(*session) error) error {
 	s, err := a.open("", false)
